@@ -101,6 +101,25 @@ test('W58 what is said of a rule of a route goes before what is said of the serv
   );
 });
 
+test('W58 what is said of the waypoint counts the requests to all of its services together, beside what is said of each', async (t) => {
+  const options = optionsOf(under({ rateLimit: limit({ name: 'own', burst: 3 }, { responseHeaders: true }) }));
+  const whole = (burst: number): RigOptions => ({
+    config: { ...options.config, rateLimit: limit({ name: 'whole', burst }, { policy: 'shop/all' }) },
+  });
+  const { rig } = await cart(t, whole(2));
+  const first = await curl(rig.port, '/');
+  // Clients hear of the one that leaves least.
+  assert.match(first.headers, /x-ratelimit-limit: 10, 10;w=1;name="whole"\r/);
+  assert.deepEqual(await statuses(rig, 2), [200, 429]);
+  assert.equal(rig.waypoint.meters.total('weft_rate_limited_total'), 1);
+  // A change of it keeps the fill, and where it is lifted the service's own goes on.
+  rig.waypoint.configure(configOf(whole(5)));
+  assert.deepEqual(await statuses(rig, 1), [429]);
+  rig.waypoint.configure(configOf(options));
+  rig.clock.advance(100);
+  assert.deepEqual(await statuses(rig, 2), [200, 429]);
+});
+
 test('W58 replicas share a limit', async (t) => {
   const { rig } = await cart(t, optionsOf(under({ rateLimit: limit({ burst: 4 }) })));
   const own = aService('waypoint', ['10.96.9.9'], { ports: [{ servicePort: 15_008, targetPort: 15_008, appProtocol: 'tcp' }] });

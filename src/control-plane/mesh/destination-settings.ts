@@ -1,6 +1,7 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { DESTINATION_RULES, type RulePolicy, rulesAbout } from '#control-plane/mesh/destination-rules.ts';
 import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
+import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
@@ -88,15 +89,15 @@ function ofLevel(above: DestinationSettings, policy: RulePolicy | null, port: nu
 
 /** By number; those without a name cannot be meant. */
 function portNames({ id }: NamedHost, mesh: SettingsMesh): ReadonlyMap<number, string> {
-  const ports = mesh.get(SERVICES, id)?.ports ?? [];
+  const ports = (mesh.get(SERVICES, id) ?? mesh.get(ENTRY_HOSTS, id))?.ports ?? [];
   return new Map(ports.filter(({ name }) => name !== '').map(({ port, name }) => [port, name]));
 }
 
 /** What TrafficPolicies say of a service, or of one of its ports. */
-function trafficOf({ id }: NamedHost, section: string | null, mesh: SettingsMesh): DestinationSettings {
+function trafficOf({ owner }: NamedHost, section: string | null, mesh: SettingsMesh): DestinationSettings {
   const said: { -readonly [B in keyof DestinationSettings]: DestinationSettings[B] } = {};
   for (const block of SETTING_BLOCKS) {
-    const settings = settingsSpeaker(mesh, `Service ${id}`, section, block)?.settings;
+    const settings = settingsSpeaker(mesh, owner, section, block)?.settings;
     // One block alone: the rest of the policy may be hidden by another one.
     if (settings !== undefined) Object.assign(said, { [block]: settings[block] });
   }

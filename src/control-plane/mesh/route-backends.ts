@@ -92,6 +92,6 @@ function notPermitted({ namespace, name }: BackendRef, context: BackendContext):
 }
 
 /** `http 80, 9090`. */
-export function listPorts({ ports }: ServiceResource): string {
+export function listPorts({ ports }: { ports: readonly { name: string; port: number }[] }): string {
   return ports.map(({ name, port }) => `${name} ${port}`.trim()).join(', ') || 'none';
 }

@@ -1,10 +1,9 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { tableOf } from '#control-plane/index/table.ts';
-import type { ServiceResource } from '#control-plane/mesh/services.ts';
 import { byAge, type Metadata } from '#control-plane/resources/metadata.ts';
 import type { HttpRoute, WaypointService } from '#model/waypoint/config.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
-import type { Traffic } from '#model/waypoint/traffic.ts';
+import type { RateLimit, Traffic } from '#model/waypoint/traffic.ts';
 
 /** What a policy says of one target, or of a part of it that `section` names. */
 export type AttachedTraffic = Traffic & {
@@ -58,15 +57,20 @@ function trafficOf(mesh: TrafficMesh, target: string, section: string | null): T
 export function trafficOfService(
   mesh: TrafficMesh,
   target: string,
-  service: ServiceResource | null,
+  ports: readonly { name: string; port: number }[],
 ): WaypointService['traffic'] | null {
   const whole = trafficOf(mesh, target, null);
-  const ofPorts = (service?.ports ?? []).flatMap(({ name, port }) => {
+  const ofPorts = ports.flatMap(({ name, port }) => {
     const said = name === '' ? null : trafficOf(mesh, target, name);
     return said === null ? [] : [{ ...said, port }];
   });
   const all = [...(whole === null ? [] : [{ ...whole, port: null }]), ...ofPorts];
   return all.length === 0 ? null : all;
+}
+
+/** What is said of a waypoint: it holds beside what is said of services and routes (config-api 6.3). Null: nothing. */
+export function limitOfGateway(mesh: TrafficMesh, gateway: string): RateLimit | null {
+  return speakerOf(mesh, `Gateway ${gateway}`, null, 'rateLimit')?.rateLimit ?? null;
 }
 
 /** A route with what is said of it and of its rules, block by block: that of a rule goes before that of the route. */

@@ -14,7 +14,7 @@ import type {
   ValueMatch,
 } from '#model/waypoint/filters.ts';
 import type { JwtRule } from '#model/waypoint/jwt.ts';
-import type { Traffic } from '#model/waypoint/traffic.ts';
+import type { RateLimit, Traffic } from '#model/waypoint/traffic.ts';
 import type { HttpDirectResponse, ServiceSubset, VirtualMatch } from '#model/waypoint/virtual.ts';
 
 /**
@@ -37,6 +37,8 @@ export type WaypointConfig = {
   authorizers?: readonly ExternalAuthorizer[];
   /** What is told of connections that dialled a workload. Absent: all, by default. */
   telemetry?: TelemetryRules;
+  /** Counts every request to its services, beside the limits of those. */
+  rateLimit?: RateLimit;
 };
 
 /** What of a configuration applies to all of its services. */

@@ -52,11 +52,11 @@ function problemsOf(rule: DestinationRuleResource, mesh: StatusMesh): Problem[] 
 const FIELD_OF = { circuitBreaker: 'connectionPool', outlierDetection: 'outlierDetection', retryBudget: 'retryBudget' } as const;
 
 /** What a TrafficPolicy says of the same service goes before (config-api 6.3). */
-function hidden({ policy }: DestinationRuleResource, { id }: NamedHost, mesh: StatusMesh): Problem[] {
+function hidden({ policy }: DestinationRuleResource, { owner }: NamedHost, mesh: StatusMesh): Problem[] {
   return (['circuitBreaker', 'outlierDetection', 'retryBudget'] as const).flatMap((block): Problem[] => {
-    const speaker = policy?.settings[block] === undefined ? null : settingsSpeaker(mesh, `Service ${id}`, null, block);
+    const speaker = policy?.settings[block] === undefined ? null : settingsSpeaker(mesh, owner, null, block);
     if (speaker === null) return [];
-    const message = `TrafficPolicy ${speaker.metadata.namespace}/${speaker.metadata.name} says ${block} of Service ${id}, and goes before it`;
+    const message = `TrafficPolicy ${speaker.metadata.namespace}/${speaker.metadata.name} says ${block} of ${owner}, and goes before it`;
     return [warningAt('WEFT_NOT_ENFORCED', ['spec', 'trafficPolicy', FIELD_OF[block]], message, 'remove it from one of the two')];
   });
 }

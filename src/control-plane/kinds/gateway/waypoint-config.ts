@@ -12,10 +12,11 @@ import {
 import { AUTHORIZER_TABLES, authorizerNamed } from '#control-plane/mesh/authorizers.ts';
 import { CONNECTION_TABLES, connectionRoutesOf } from '#control-plane/mesh/connection-routes.ts';
 import { destinationsOf, SETTINGS_TABLES } from '#control-plane/mesh/destination-settings.ts';
+import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES } from '#control-plane/mesh/services.ts';
 import { membersOf, SUBSET_TABLES } from '#control-plane/mesh/subsets.ts';
 import { ATTACHED_TELEMETRY, waypointTelemetry } from '#control-plane/mesh/telemetries.ts';
-import { ATTACHED_TRAFFIC, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
+import { ATTACHED_TRAFFIC, limitOfGateway, trafficOfService, withTraffic } from '#control-plane/mesh/traffic-policies.ts';
 import { ATTACHED_VIRTUAL_SERVICES, virtualServiceOf } from '#control-plane/mesh/virtual-services.ts';
 import { HTTP_DENIES, httpDeniesAt } from '#control-plane/mesh/waypoint-guards.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
@@ -77,7 +78,8 @@ export const servedServices = defineDerivation({
     const denies = resource === null ? [] : httpDeniesAt(resource, mesh).map(({ policy }) => policy);
     const policies = [...policiesFor(owner, mesh), ...denies];
     const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
-    const traffic = trafficOfService(mesh, owner, resource);
+    const { ports = [] } = resource ?? mesh.get(ENTRY_HOSTS, key) ?? {};
+    const traffic = trafficOfService(mesh, owner, ports);
     const all = [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route);
     // Nodes follow these, and so does the waypoint.
     const streamRoutes = mesh.valuesBy(ATTACHED_L4_ROUTES, 'service', key).map(({ route }) => ({ backends: route.shares }));
@@ -105,7 +107,7 @@ export const servedServices = defineDerivation({
 export const waypointConfigs = defineDerivation({
   name: 'waypoint',
   each: WAYPOINTS,
-  reads: [SERVED_SERVICES, ATTACHED_POLICIES, ATTACHED_TELEMETRY, ...AUTHORIZER_TABLES],
+  reads: [SERVED_SERVICES, ATTACHED_POLICIES, ATTACHED_TELEMETRY, ATTACHED_TRAFFIC, ...AUTHORIZER_TABLES],
   writes: [OUTPUT.waypoints],
   derive({ key, value: info }, mesh) {
     // A Gateway of others, or one that can never work, has nothing to be told.
@@ -120,12 +122,14 @@ export const waypointConfigs = defineDerivation({
     const { namespace, name: gateway } = info;
     const authorizers = authorizersOf([...policies, ...services.flatMap((service) => service.policies)], mesh);
     const telemetry = waypointTelemetry(info, null, mesh);
+    const rateLimit = limitOfGateway(mesh, key);
     const config = { namespace, gateway, trustDomain, pathNormalization, services, policies };
     return [
       entry(OUTPUT.waypoints, key, {
         ...config,
         ...(authorizers.length > 0 && { authorizers }),
         ...(telemetry && { telemetry }),
+        ...(rateLimit && { rateLimit }),
       }),
     ];
   },

@@ -10,18 +10,7 @@ const BUDGET_MOST_MS = 3_600_000;
 
 /** What the schema cannot say of how a service is treated. */
 export function checkSettings(spec: Spec): Problem[] {
-  return [...checkTargets(spec), ...checkDetection(spec.outlierDetection), ...checkBudget(spec.retryBudget)];
-}
-
-/** A route has no endpoints, and no connections to them. */
-function checkTargets(spec: Spec): Problem[] {
-  const route = spec.targetRefs.find(({ kind }) => kind === 'HTTPRoute' || kind === 'GRPCRoute');
-  if (route === undefined) return [];
-  return (['circuitBreaker', 'outlierDetection', 'retryBudget'] as const).flatMap((block) => {
-    if (spec[block] === undefined) return [];
-    const message = `${block} is about a Service, not about a ${route.kind}`;
-    return [errorAt('WEFT_FIELD_CONFLICT', ['spec', block], message, 'write a policy of its own, whose target is the Service')];
-  });
+  return [...checkDetection(spec.outlierDetection), ...checkBudget(spec.retryBudget)];
 }
 
 /** Times that would let an endpoint back before it was out. */

@@ -1,16 +1,15 @@
 import { checkMatch } from '#control-plane/mesh/request-routes/check-matches.ts';
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
-import { type Attachment, checkAttachment } from '#control-plane/resources/attachment.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { checkRateLimit } from './check-limit.ts';
 import { checkSettings } from './check-settings.ts';
-import { type RawFault, type RawTrafficPolicy, TARGET_KINDS } from './schema.ts';
+import { checkTargets } from './check-targets.ts';
+import type { RawFault, RawTrafficPolicy } from './schema.ts';
 
 /** What the schema cannot say of a TrafficPolicy. */
 export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
-  const { targetRefs, rateLimit, faultInjection } = spec;
-  const problems = targetRefs.flatMap((target, at) => checkAttachment(target, null, ['spec', 'targetRefs', at], ABOUT));
+  const { rateLimit, faultInjection } = spec;
+  const problems = checkTargets(spec);
   if (rateLimit !== undefined) problems.push(...checkRateLimit(rateLimit, ['spec', 'rateLimit']));
   if (faultInjection !== undefined) problems.push(...checkFault(faultInjection, ['spec', 'faultInjection']));
   problems.push(...checkSettings(spec));
@@ -20,17 +19,6 @@ export function checkTrafficPolicy({ spec }: RawTrafficPolicy): Problem[] {
   }
   return problems;
 }
-
-const ABOUT: Attachment = {
-  what: 'TrafficPolicy',
-  groups: {
-    Service: [''],
-    HTTPRoute: ['gateway.networking.k8s.io'],
-    GRPCRoute: ['gateway.networking.k8s.io'],
-  },
-  refused: (kind) => `a TrafficPolicy cannot be about a ${kind}${didYouMean(kind, [...TARGET_KINDS])}`,
-  remedy: `use one of ${TARGET_KINDS.join(', ')}`,
-};
 
 // Fixed by the API (config-api 6.3).
 const HOUR_MS = 3_600_000;

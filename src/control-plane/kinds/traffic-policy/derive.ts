@@ -3,14 +3,13 @@ import type { Condition } from '#control-plane/index/index-delta.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { AUTO_GATEWAY, AUTO_SERVICES, waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
+import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
+import { type PolicyTarget, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { listPorts } from '#control-plane/mesh/route-backends.ts';
-import { SERVICE_BINDINGS, SERVICES, serviceNamesIn } from '#control-plane/mesh/services.ts';
+import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
+import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker, speakerOf } from '#control-plane/mesh/traffic-policies.ts';
-import { hasWaypoint } from '#control-plane/mesh/waypoint-binding.ts';
-import { WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
-import { didYouMean } from '#control-plane/resources/nearest-name.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { limitFor, serverProblem } from './limit-server.ts';
@@ -29,7 +28,7 @@ export const attachedTraffic = defineDerivation({
     const { createdAtMs, namespace, name } = metadata;
     const rateLimit = written === null ? null : limitFor(written, mesh.options);
     return targets.map((target, at) => {
-      const said = { target: targetName(target, namespace), section: target.section, rateLimit, fault, settings };
+      const said = { target: aboutName(target, namespace), section: target.section, rateLimit, fault, settings };
       return entry(ATTACHED_TRAFFIC, `${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
     });
   },
@@ -40,15 +39,7 @@ export const trafficNeeds = waypointNeeds(TRAFFIC_POLICIES, ({ targets, metadata
   targets.flatMap(({ kind, name }) => (kind === 'Service' ? [{ namespace, name, kind: 'route' as const }] : [])),
 );
 
-const READS = [
-  SERVICES,
-  SERVICE_BINDINGS,
-  AUTO_SERVICES,
-  WAYPOINTS,
-  ATTACHED_ROUTES,
-  ATTACHED_GRPC_ROUTES,
-  ATTACHED_TRAFFIC,
-] as const;
+const READS = [...TARGET_READS, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES, ATTACHED_TRAFFIC] as const;
 type StatusMesh = MeshReader<(typeof READS)[number]>;
 
 /** Why a target gets nothing of the policy, or not all of it. */
@@ -86,35 +77,41 @@ function conditionOf(type: Miss['condition'], policy: TrafficPolicyResource, mis
 
 function missesOf(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyResource, mesh: StatusMesh): Miss[] {
   const { namespace } = policy.metadata;
-  const miss = target.kind === 'Service' ? serviceMiss(target, path, namespace, mesh) : routeMiss(target, path, namespace, mesh);
+  const { kind, name, section } = target;
+  const miss =
+    kind === 'HTTPRoute' || kind === 'GRPCRoute'
+      ? routeMiss({ kind, name, section }, path, namespace, mesh)
+      : hostMiss({ kind, name, section }, path, namespace, mesh);
   return [...(miss === null ? [] : [miss]), ...conflicts(target, path, policy, mesh)];
 }
 
-/** A service without a waypoint has nobody who would do what the policy says. */
-function serviceMiss({ name, section }: TrafficTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
-  const key = `${namespace}/${name}`;
-  const service = mesh.get(SERVICES, key);
-  if (service === null) {
-    const message = `Service ${key} not found${didYouMean(name, serviceNamesIn(mesh, namespace))}`;
-    return notFound(path, message, 'correct the name, or create the Service');
-  }
-  if (section !== null && !service.ports.some((port) => port.name === section)) {
-    const message = `Service ${key} has no port called ${section} (ports: ${listPorts(service)})`;
+type HostTarget = PolicyTarget & Pick<TrafficTarget, 'section'>;
+
+/** What has no waypoint, and is none, has nobody who would do what the policy says. */
+function hostMiss(target: HostTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
+  const miss = whyNotEnforced(target, namespace, mesh);
+  if (miss?.reason === 'TargetNotFound') return notFound(path, miss.message, miss.remedy);
+  const ports = portsOf(target, namespace, mesh);
+  if (target.section !== null && !ports.some(({ name }) => name === target.section)) {
+    const message = `${targetName(target, namespace)} has no port called ${target.section} (ports: ${listPorts({ ports })})`;
     return notFound([...path, 'sectionName'], message, 'use the name of a port');
   }
-  if (hasWaypoint(mesh, key)) return null;
-  if (mesh.get(AUTO_SERVICES, key) !== null) {
-    const message = `the waypoint of Service ${key} is being made; nothing enforces the policy before`;
-    const problem = warningAt('WEFT_NOT_ENFORCED', path, message, `see the status of Gateway ${namespace}/${AUTO_GATEWAY}`);
-    return { condition: 'Programmed', reason: 'WaypointPending', problem };
-  }
-  const message = `Service ${key} has no waypoint, so nothing enforces the policy for it`;
-  const remedy = 'label the Service or its namespace istio.io/use-waypoint: <gateway>';
-  return { condition: 'Programmed', reason: 'AncestorNotBound', problem: warningAt('WEFT_NOT_ENFORCED', path, message, remedy) };
+  if (miss === null) return null;
+  const { reason, message, remedy } = miss;
+  return { condition: 'Programmed', reason, problem: warningAt('WEFT_NOT_ENFORCED', path, message, remedy) };
 }
 
+/** Those of all hosts of an entry are the same. */
+function portsOf({ kind, name }: PolicyTarget, namespace: string, mesh: StatusMesh): readonly { name: string; port: number }[] {
+  const key = `${namespace}/${name}`;
+  if (kind === 'Service') return mesh.get(SERVICES, key)?.ports ?? [];
+  return mesh.valuesBy(ENTRY_HOSTS, 'owner', `${kind} ${key}`)[0]?.ports ?? [];
+}
+
+type RouteTarget = TrafficTarget & { kind: 'HTTPRoute' | 'GRPCRoute' };
+
 /** A route that is attached to no service is nowhere, whatever its own status says of why. */
-function routeMiss({ kind, name, section }: TrafficTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
+function routeMiss({ kind, name, section }: RouteTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
   const table = kind === 'HTTPRoute' ? ATTACHED_ROUTES : ATTACHED_GRPC_ROUTES;
   const [attached] = mesh.valuesBy(table, 'route', `${namespace}/${name}`);
   if (attached === undefined) {
@@ -140,7 +137,7 @@ const FIELD = { rateLimit: 'rateLimit', fault: 'faultInjection' } as const;
 /** Of two policies that say the same of the same, the older one is heard. */
 function conflicts(target: TrafficTarget, path: FieldPath, policy: TrafficPolicyResource, mesh: StatusMesh): Miss[] {
   const { namespace, name } = policy.metadata;
-  const about = targetName(target, namespace);
+  const about = aboutName(target, namespace);
   const traffic = (['rateLimit', 'fault'] as const)
     .filter((block) => policy[block] !== null)
     .map((block) => ({ field: FIELD[block], speaker: speakerOf(mesh, about, target.section, block) }));
@@ -157,6 +154,6 @@ function conflicts(target: TrafficTarget, path: FieldPath, policy: TrafficPolicy
 }
 
 /** By which policies about one target find one another. */
-function targetName({ kind, name }: TrafficTarget, namespace: string): string {
+function aboutName({ kind, name }: TrafficTarget, namespace: string): string {
   return `${kind} ${namespace}/${name}`;
 }

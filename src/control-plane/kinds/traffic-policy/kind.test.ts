@@ -33,6 +33,20 @@ const mistakes: Mistake[] = [
     remedy: /write group/,
   },
   {
+    name: 'a section of a waypoint',
+    spec: `{ targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: a, sectionName: b }], rateLimit: { rules: [{ ${LIMIT} }] } }`,
+    at: 'spec.targetRefs[0].sectionName',
+    says: /no sections/,
+    remedy: /remove/,
+  },
+  {
+    name: 'a fault of a waypoint',
+    spec: '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: a }], faultInjection: { abort: { httpStatus: 503 } } }',
+    at: 'spec.faultInjection',
+    says: /about a Service, not about a Gateway/,
+    remedy: /policy of its own/,
+  },
+  {
     name: '41: a global limit of another window',
     spec: limited('scope: Global, name: a, limit: { requests: 10, window: 90s }'),
     at: `${RULE}.limit.window`,
@@ -338,6 +352,48 @@ test('config-api 6.3: of two that say the same the older one is heard, and the o
   assert.equal(mesh.conditions('TrafficPolicy shop/a')[0], 'Accepted True Accepted');
 });
 
+const ENTRY = `{ apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: { name: ext, namespace: shop, labels: { istio.io/use-waypoint: way } }, spec: { hosts: [api.example.com], location: MESH_EXTERNAL, resolution: STATIC, ports: [{ number: 80, name: http, protocol: HTTP }], endpoints: [{ address: 192.0.2.9 }] } }
+---
+`;
+const EXT = 'group: networking.istio.io, kind: ServiceEntry, name: ext';
+
+test('config-api 6.3: a waypoint has a limit of its own, beside those of its services', () => {
+  const gateway = 'group: gateway.networking.k8s.io, kind: Gateway, name: way';
+  const mesh = meshWith(policy('p', gateway, limits('all')), policy('q', 'kind: Service, name: cart', limits('own')));
+  const waypoint = () => mesh.index.snapshot().waypoints.get('shop/way');
+  assert.equal(waypoint()?.rateLimit?.rules[0]?.name, 'all');
+  assert.deepEqual(saidOf(mesh), ['null: own -']);
+  assert.deepEqual(mesh.conditions('TrafficPolicy shop/p'), ['Accepted True Accepted', 'Programmed True Programmed']);
+  mesh.remove('TrafficPolicy shop/p');
+  assert.equal(waypoint()?.rateLimit, undefined);
+});
+
+test('config-api 6.3: a ServiceEntry, and a port of it, as a Service', () => {
+  const mesh = meshWith(
+    ENTRY,
+    policy('p', EXT, `${limits('whole')}, circuitBreaker: { maxRequests: 7 }`),
+    policy('q', `${EXT}, sectionName: http`, `${ABORT}, retryBudget: {}`),
+  );
+  const services = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+  const ext = services.find(({ key }) => key === 'shop/api.example.com');
+  assert.deepEqual(
+    ext?.traffic?.map(({ port, rateLimit, fault }) => [port, rateLimit?.rules[0]?.name, fault?.abort?.status]),
+    [
+      [null, 'whole', undefined],
+      [80, undefined, 503],
+    ],
+  );
+  assert.deepEqual(
+    ext?.destinations?.map(({ port, circuitBreaker, retryBudget }) => [port, circuitBreaker?.maxRequests, retryBudget?.percent]),
+    [
+      [null, 7, undefined],
+      [80, 7, 20],
+    ],
+  );
+  for (const name of ['p', 'q'])
+    assert.deepEqual(mesh.conditions(`TrafficPolicy shop/${name}`), ['Accepted True Accepted', 'Programmed True Programmed']);
+});
+
 const misses: { target: string; condition: string; says: RegExp }[] = [
   { target: 'kind: Service, name: crt', condition: 'Accepted False TargetNotFound', says: /Service shop\/crt not found.*cart/ },
   {
@@ -346,12 +402,23 @@ const misses: { target: string; condition: string; says: RegExp }[] = [
     says: /no port called web/,
   },
   { target: 'kind: Service, name: plain', condition: 'Programmed False AncestorNotBound', says: /has no waypoint/ },
+  {
+    target: 'group: gateway.networking.k8s.io, kind: Gateway, name: wya',
+    condition: 'Accepted False TargetNotFound',
+    says: /Gateway shop\/wya not found.*way/,
+  },
+  { target: `${EXT}x`, condition: 'Accepted False TargetNotFound', says: /ServiceEntry shop\/extx not found/ },
+  {
+    target: `${EXT}, sectionName: web`,
+    condition: 'Accepted False TargetNotFound',
+    says: /no port called web \(ports: http 80\)/,
+  },
   { target: `${ROUTE}x`, condition: 'Accepted False TargetNotFound', says: /HTTPRoute shop\/rx not found/ },
   { target: `${ROUTE}, sectionName: two`, condition: 'Accepted False TargetNotFound', says: /no rule called two/ },
 ];
 for (const { target, condition, says } of misses)
   test(`config-api 6.3: a target that gets nothing: ${target}`, () => {
-    const mesh = meshWith(policy('p', target, ABORT));
+    const mesh = meshWith(ENTRY, policy('p', target, target.includes('kind: Gateway') ? limits('all') : ABORT));
     assert.ok(mesh.conditions('TrafficPolicy shop/p').includes(condition), mesh.conditions('TrafficPolicy shop/p').join());
     assert.match(mesh.problems('TrafficPolicy shop/p').join(), says);
   });

@@ -5,13 +5,13 @@ import type { DestinationSettings } from '#model/waypoint/destination-settings.t
 import type { Fault, GlobalLimit, RateLimit } from '#model/waypoint/traffic.ts';
 
 /** The kinds that a policy can be about. */
-export const TARGET_KINDS = ['Service', 'HTTPRoute', 'GRPCRoute'] as const;
+export const TARGET_KINDS = ['Service', 'ServiceEntry', 'HTTPRoute', 'GRPCRoute', 'Gateway'] as const;
 
 /** What it is about, in its own namespace. */
 export type TrafficTarget = {
   kind: (typeof TARGET_KINDS)[number];
   name: string;
-  /** A port of the Service, or a rule of the route, by name; null: all of it. */
+  /** A port of the Service or ServiceEntry, or a rule of the route, by name; null: all of it. */
   section: string | null;
 };
 

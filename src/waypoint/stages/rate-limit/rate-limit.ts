@@ -9,88 +9,120 @@ import {
   type LimitRule,
   tighterOf,
 } from '#model/traffic/rate-limit.ts';
+import type { RateLimit } from '#model/waypoint/traffic.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { changeHeaders } from '#waypoint/exchange/header-changes.ts';
 import { type LocalReply, reply } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { compileEach, trafficOf } from '#waypoint/exchange/traffic.ts';
 import type { Slot } from '#waypoint/state/slots.ts';
-import { charger } from './buckets.ts';
+import type { BoundService, Problem } from '#waypoint/state/snapshot.ts';
+import { type Buckets, charger } from './buckets.ts';
 import { LimitServers } from './servers.ts';
 
-/** What one request remembers: by which rule its client is told what is left, its question, and what the server adds to the answer. */
-type Remembered = { tightest: Counted | null; abort: () => void; toClient: readonly HeaderEdit[] };
+/** What one request remembers: whether its client is told what is left by which rule, its question, and what servers add to the answer. */
+type Remembered = { tells: boolean; tightest: Counted | null; abort: () => void; toClient: readonly HeaderEdit[] };
+
+/** A limit that holds for a request, and where it counts. */
+type Held = { readonly limit: Limit; readonly buckets: Buckets };
+const NONE: readonly Held[] = [];
 
 /**
  * Counts requests by the rate limits of TrafficPolicies and refuses what is too much: in buckets (W58), then by asking a service that counts
  * for all (W59). After the policies: who is denied takes nothing from anybody. A flood that a bucket stops does not become one of the service.
  */
 export function rateLimitStage(parts: StageParts): Stage {
-  const { state, perExchange } = parts;
   const servers = new LimitServers(parts);
-  const limits = state.bindings.keep({
-    make: (bound) =>
-      compileEach(bound, 'rateLimit', (said) => {
-        const limit = compileRateLimit(said, bound.problem);
-        if (limit.global?.server != null) servers.introduce(limit.global.server);
-        return limit;
-      }),
-  });
-  const remembered = perExchange.add<Remembered>();
+  const remembered = parts.perExchange.add<Remembered>();
+  const limitsOf = finder(parts, servers);
   const charge = charger(parts);
   const ask = asker(parts, servers, remembered);
   return {
     name: 'rate-limit',
     request(exchange) {
-      const said = trafficOf(exchange, 'rateLimit');
-      if (said === null || exchange.bound === null) return NEXT;
-      const limit = limits.of(exchange.bound).get(said);
-      if (limit === undefined) return NEXT;
+      const limits = limitsOf(exchange);
+      if (limits.length === 0) return NEXT;
       const request = keyed(exchange);
       // Each rule takes its token, also where another one refuses.
-      const found = charge(exchange, request, limit);
-      if (limit.responseHeaders || limit.global !== null)
-        remembered.set(exchange, { tightest: found, abort: () => {}, toClient: [] });
+      const found = limits.map(({ limit, buckets }) => charge(buckets, request, limit)).reduce<Counted | null>(tighterOf, null);
+      const tells = limits.some(({ limit }) => limit.responseHeaders);
+      if (tells || limits.some(({ limit }) => limit.global !== null))
+        remembered.set(exchange, { tells, tightest: found, abort: () => {}, toClient: [] });
       if (found !== null && !found.verdict.admitted)
         return replyWith(refused(found.verdict.waitMs, 'local_rate_limited', 'local_rate_limited'));
-      // A server is asked about what matches, and not at all where nothing does.
-      const rules = limit.global?.rules.filter((rule) => rule.matches(request, request.client)) ?? [];
-      return limit.global === null || rules.length === 0 ? NEXT : ask(exchange, request, limit, limit.global, rules);
+      const questions = limits.flatMap(({ limit }) => questionsOf(limit, request));
+      return questions.length === 0 ? NEXT : ask(exchange, request, questions);
     },
     response(exchange, { headers }) {
-      const said = exchange.bound === null ? null : trafficOf(exchange, 'rateLimit');
-      if (said === null || (!said.responseHeaders && said.global === undefined)) return;
       // Also of answers of our own: clients are to know why, and until when.
-      const { tightest = null, toClient = [] } = remembered.peek(exchange) ?? {};
+      const { tells = false, tightest = null, toClient = [] } = remembered.peek(exchange) ?? {};
       changeHeaders(headers, toClient);
-      if (!said.responseHeaders || tightest === null) return;
+      if (!tells || tightest === null) return;
       const { rule, verdict } = tightest;
       headers.set('x-ratelimit-limit', `${rule.requests}, ${rule.requests};w=${rule.windowMs / 1_000};name="${rule.name}"`);
       headers.set('x-ratelimit-remaining', String(verdict.remaining));
       headers.set('x-ratelimit-reset', String(Math.ceil(verdict.waitMs / 1_000)));
     },
-    end(exchange) {
-      if (trafficOf(exchange, 'rateLimit')?.global !== undefined) remembered.peek(exchange)?.abort();
-    },
+    end: (exchange) => remembered.peek(exchange)?.abort(),
   };
 }
 
-/** What becomes of a request by its global rules. */
-type Ask = (
-  exchange: Exchange,
-  request: KeyedRequest,
-  limit: Limit,
-  global: CompiledGlobal,
-  rules: readonly LimitRule[],
-) => Promise<StageResult>;
+/** Which limits hold for a request: what is said of its rule, port or service, and beside that what is said of the waypoint (config-api 6.3). */
+function finder({ state }: StageParts, servers: LimitServers): (exchange: Exchange) => readonly Held[] {
+  const compile = (said: RateLimit, problem: Problem): Limit => {
+    const limit = compileRateLimit(said, problem);
+    if (limit.global?.server != null) servers.introduce(limit.global.server);
+    return limit;
+  };
+  // All services of a configuration have the same one of the waypoint.
+  const known = new WeakMap<RateLimit, Limit>();
+  const ofWaypoint = ({ base: { rateLimit }, problem }: BoundService): Limit | null => {
+    if (rateLimit === undefined) return null;
+    const limit = known.get(rateLimit) ?? compile(rateLimit, problem);
+    known.set(rateLimit, limit);
+    return limit;
+  };
+  const compiled = state.bindings.keep({
+    make: (bound) => ({
+      said: compileEach(bound, 'rateLimit', (said) => compile(said, bound.problem)),
+      whole: ofWaypoint(bound),
+    }),
+  });
+  const ofService = state.perService.keep({ make: (): Buckets => new Map() });
+  const own: Buckets = new Map();
+  return (exchange) => {
+    const { bound } = exchange;
+    if (bound === null) return NONE;
+    const said = trafficOf(exchange, 'rateLimit');
+    const { said: limits, whole } = compiled.of(bound);
+    if (said === null && whole === null) return NONE;
+    const limit = said === null ? undefined : limits.get(said);
+    return [
+      ...(limit === undefined ? [] : [{ limit, buckets: ofService.of(bound.state) }]),
+      ...(whole === null ? [] : [{ limit: whole, buckets: own }]),
+    ];
+  };
+}
 
-/** One question for all global rules that match; who leaves takes it back. */
+/** What a server is asked about one request. */
+type Question = { readonly policy: string; readonly global: CompiledGlobal; readonly rules: readonly LimitRule[] };
+
+/** A server is asked about what matches, and not at all where nothing does. */
+function questionsOf({ policy, global }: Limit, request: KeyedRequest): Question[] {
+  const rules = global?.rules.filter((rule) => rule.matches(request, request.client)) ?? [];
+  return global === null || rules.length === 0 ? [] : [{ policy, global, rules }];
+}
+
+/** What becomes of a request by its global rules. */
+type Ask = (exchange: Exchange, request: KeyedRequest, questions: readonly Question[]) => Promise<StageResult>;
+
+/** One question for all global rules of a limit that match, and none after a refusal; who leaves takes it back. */
 function asker(
   { effects: { clock }, telemetry: { meters } }: StageParts,
   servers: LimitServers,
   slot: Slot<Exchange, Remembered>,
 ): Ask {
-  return async (exchange, request, { policy }, global, rules) => {
+  const askOne = async (exchange: Exchange, request: KeyedRequest, { policy, global, rules }: Question): Promise<StageResult> => {
     const remembered = slot.peek(exchange);
     const { answer: asked, abort } = servers.ask(
       global,
@@ -112,11 +144,18 @@ function asker(
         meters.counter('weft_rate_limited_total', { policy, rule, mode: shadow ? 'shadow' : 'enforced' }).add();
       if (remembered !== null) {
         remembered.tightest = tighterOf(remembered.tightest, verdict.tightest);
-        remembered.toClient = answer.toClient;
+        remembered.toClient = [...remembered.toClient, ...answer.toClient];
       }
       if (verdict.refused) return replyWith(refused(verdict.tightest?.verdict.waitMs ?? 0, answer.body, 'request_rate_limited'));
       // Only what is admitted goes upstream.
       changeHeaders(exchange.request.headers, answer.toUpstream);
+    }
+    return NEXT;
+  };
+  return async (exchange, request, questions) => {
+    for (const question of questions) {
+      const result = await askOne(exchange, request, question);
+      if (result !== NEXT || exchange.over) return result;
     }
     // A route's time begins when it is decided that it may.
     if (exchange.requestEndedMs > 0) exchange.requestEndedMs = clock.monotonicMs();
