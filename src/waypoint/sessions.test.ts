@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import type { HttpSession } from '#model/waypoint/filters.ts';
 import { type App, type Curled, curl, startApp } from '#waypoint/clients.testing.ts';
-import { type Rig, rule, startRig, to } from '#waypoint/waypoint-rig.testing.ts';
+import { CART, configOf, type Rig, type RigOptions, rule, startRig, to } from '#waypoint/waypoint-rig.testing.ts';
 
 const COOKIE: HttpSession = { carrier: 'cookie', name: 'sid', absoluteTimeoutMs: null, permanent: false };
 
@@ -39,6 +39,32 @@ test('a session by cookie: every request goes to the endpoint of the first, what
     }
   }
   assert.ok(seen.size > 1, 'sessions spread');
+});
+
+test('a session that is said of the backend, with no route at all and with one that says nothing of sessions', async (t) => {
+  const destinations = [{ service: CART, port: null, subset: null, session: COOKIE }];
+  const optionsOf = (more: RigOptions): RigOptions => ({
+    ...more,
+    config: { services: configOf(more).services.map((service) => ({ ...service, destinations })) },
+  });
+  let draws = 0;
+  const rig = await startRig({ ...optionsOf({}), random: () => (draws++ % 7) / 7 });
+  t.after(() => rig.close());
+  const apps = await Promise.all([0, 1, 2].map((name) => startApp(t, (_heard, response) => response.end(String(name)))));
+  rig.endpoints(apps.map(({ port }) => port));
+  for (const options of [
+    {},
+    { routes: [rule({}, [to('cart')])] },
+    { routes: [rule({}, [to('cart')], { session: { ...COOKIE, name: 'own' } })] },
+  ]) {
+    rig.waypoint.configure(configOf(optionsOf(options)));
+    const first = await curl(rig.port, '/');
+    assert.match(first.headers, 'routes' in options && options.routes[0]?.session ? /set-cookie: own=/ : /set-cookie: sid=/);
+    for (let request = 0; request < 5; request++) {
+      const next = await curl(rig.port, '/', '-H', `cookie: ${cookie(first)}`);
+      assert.deepEqual([next.body, cookie(next)], [first.body, undefined]);
+    }
+  }
 });
 
 test('a session whose endpoint has left goes to another one, and the client is told', async (t) => {

@@ -25,6 +25,7 @@ import { trafficPolicyKind } from './traffic-policy/kind.ts';
 import { udpRouteKind } from './udp-route/kind.ts';
 import { virtualServiceKind } from './virtual-service/kind.ts';
 import { workloadEntryKind } from './workload-entry/kind.ts';
+import { backendPolicyKind } from './x-backend-traffic-policy/kind.ts';
 
 /** Every kind of resource that Weft reads. */
 export const KINDS: readonly KindDefinition[] = [
@@ -45,6 +46,7 @@ export const KINDS: readonly KindDefinition[] = [
   udpRouteKind,
   referenceGrantKind,
   trafficPolicyKind,
+  backendPolicyKind,
   telemetryKind,
   serviceEntryKind,
   virtualServiceKind,

@@ -14,7 +14,7 @@ export const SETTINGS_TABLES = [...HOST_TABLES, DESTINATION_RULES, ATTACHED_TRAF
 type SettingsMesh = MeshReader<(typeof SETTINGS_TABLES)[number]>;
 
 /** Blocks of both APIs, as they are looked for: never merged inside (config-api 6.3). */
-const SETTING_BLOCKS = ['circuitBreaker', 'connection', 'outlierDetection', 'retryBudget'] as const;
+const SETTING_BLOCKS = ['circuitBreaker', 'connection', 'outlierDetection', 'retryBudget', 'session'] as const;
 
 /**
  * How a waypoint of a namespace treats what it sends to a service and to those that its routes lead to, which may be bound elsewhere: who

@@ -7,6 +7,7 @@ import type { RateLimit, Traffic } from '#model/waypoint/traffic.ts';
 
 /** What a policy says of one target, or of a part of it that `section` names. */
 export type AttachedTraffic = Traffic & {
+  kind: 'TrafficPolicy' | 'XBackendTrafficPolicy';
   /** `Service shop/reviews`, `HTTPRoute shop/r`. */
   target: string;
   section: string | null;
@@ -15,7 +16,7 @@ export type AttachedTraffic = Traffic & {
   metadata: Pick<Metadata, 'createdAtMs' | 'namespace' | 'name'>;
 };
 
-/** What TrafficPolicies say, by policy and target; found by the target. */
+/** What these policies say, by policy and target; found by the target. */
 export const ATTACHED_TRAFFIC = tableOf<AttachedTraffic>()('attached-traffic', { by: { target: ({ target }) => [target] } });
 
 type TrafficMesh = MeshReader<typeof ATTACHED_TRAFFIC>;
@@ -34,7 +35,7 @@ export function speakerOf(
   return said.toSorted(byAge)[0] ?? null;
 }
 
-/** The same for how a service is treated. */
+/** The same for how a service is treated; a TrafficPolicy goes before what the Gateway API says (config-api 6.3). */
 export function settingsSpeaker(
   mesh: TrafficMesh,
   target: string,
@@ -42,8 +43,8 @@ export function settingsSpeaker(
   block: keyof DestinationSettings,
 ): AttachedTraffic | null {
   const attached = mesh.valuesBy(ATTACHED_TRAFFIC, 'target', target);
-  const said = attached.filter((one) => one.section === section && one.settings[block] !== undefined);
-  return said.toSorted(byAge)[0] ?? null;
+  const said = attached.filter((one) => one.section === section && one.settings[block] !== undefined).toSorted(byAge);
+  return said.find(({ kind }) => kind === 'TrafficPolicy') ?? said[0] ?? null;
 }
 
 /** Null where nobody says anything, so that waypoints are told nothing. */

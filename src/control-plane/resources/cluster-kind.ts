@@ -15,10 +15,11 @@ export type ClusterKind = {
 /** What of a status is ours. */
 export type OwnStatus = {
   /**
-   * parents: an entry of `status.parents` for each of `spec.parentRefs` that is ours. conditions: those of `status.conditions` of our
+   * parents: an entry of `status.parents` for each of `spec.parentRefs` that is ours. ancestors: the same of `status.ancestors` and
+   * `spec.targetRefs`. conditions: those of `status.conditions` of our
    * types. applied: the same, where the API server keeps apart what several have written, so that theirs need not be read.
    */
-  form: 'parents' | 'conditions' | 'applied';
+  form: 'parents' | 'ancestors' | 'conditions' | 'applied';
   /** Types of conditions that are ours; of parents all are. */
   types: readonly string[];
   /** The same of `status.listeners`. */
@@ -31,7 +32,7 @@ export type OwnStatus = {
   refused(spec: unknown): readonly RefusedCondition[];
 };
 
-/** `parents`: for which entries of `parentRefs`. */
+/** `parents`: for which entries of `parentRefs`, or of `targetRefs`. */
 export type RefusedCondition = { type: string; reason: string; parents?: readonly number[] };
 
 /** The status of what can be bound to a waypoint, which is never refused for that. */

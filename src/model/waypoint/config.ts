@@ -37,7 +37,7 @@ export type WaypointConfig = {
   authorizers?: readonly ExternalAuthorizer[];
   /** What is told of connections that dialled a workload. Absent: all, by default. */
   telemetry?: TelemetryRules;
-  /** Counts every request to its services, beside the limits of those. */
+  /** Counts every request that goes through it, beside the limits of its services. */
   rateLimit?: RateLimit;
 };
 

@@ -1,4 +1,5 @@
 import type { Scope, ServiceKey } from '#model/mesh/service.ts';
+import type { HttpSession } from '#model/waypoint/filters.ts';
 
 /** What may be under way towards a destination at one time, in one waypoint; null: any number. */
 export type CircuitBreaker = {
@@ -117,6 +118,8 @@ export type DestinationSettings = {
   readonly retryBudget?: RetryBudget;
   readonly balancer?: Balancer;
   readonly locality?: Locality;
+  /** Of requests whose route says nothing of sessions. */
+  readonly session?: HttpSession;
 };
 
 /** Those of a service, of one of its ports, of a subset, or of a port of a subset. The most special one holds, whole. */

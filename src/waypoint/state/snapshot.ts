@@ -8,6 +8,7 @@ import {
   type WaypointBase,
   type WaypointService,
 } from '#model/waypoint/config.ts';
+import type { RateLimit } from '#model/waypoint/traffic.ts';
 import type { ServiceState } from '#waypoint/state/kept.ts';
 import type { Slots, Slotted } from '#waypoint/state/slots.ts';
 
@@ -62,6 +63,8 @@ export type Snapshot = {
   readonly pathNormalization: PathNormalization;
   /** What is told of connections that dialled a workload. */
   readonly telemetry: CompiledRules;
+  /** Counts every request that goes through the waypoint. Null: nothing does. */
+  readonly rateLimit: RateLimit | null;
 };
 
 /** A connection that outlives a single decision: asked again whenever the snapshot is replaced. */
@@ -111,8 +114,8 @@ export class Preparation {
     }
     for (const [key, bound] of services) bound.belongsTo(stateOf(key));
     this.#services = new Map(services); // what is in force stays as it is while the next one is compiled
-    const { pathNormalization } = base;
-    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry: this.#telemetry };
+    const { pathNormalization, rateLimit = null } = base;
+    return { services, workloadPolicies: this.#workloadPolicies, pathNormalization, telemetry: this.#telemetry, rateLimit };
   }
 
   #known(): WaypointBase {
@@ -131,4 +134,5 @@ export const NO_CONFIGURATION: Snapshot = {
   ),
   pathNormalization: DEFAULT_PATH_NORMALIZATION,
   telemetry: DEFAULT_RULES,
+  rateLimit: null,
 };

@@ -56,7 +56,7 @@ function hidden({ policy }: DestinationRuleResource, { owner }: NamedHost, mesh:
   return (['circuitBreaker', 'outlierDetection', 'retryBudget'] as const).flatMap((block): Problem[] => {
     const speaker = policy?.settings[block] === undefined ? null : settingsSpeaker(mesh, owner, null, block);
     if (speaker === null) return [];
-    const message = `TrafficPolicy ${speaker.metadata.namespace}/${speaker.metadata.name} says ${block} of ${owner}, and goes before it`;
+    const message = `${speaker.kind} ${speaker.metadata.namespace}/${speaker.metadata.name} says ${block} of ${owner}, and goes before it`;
     return [warningAt('WEFT_NOT_ENFORCED', ['spec', 'trafficPolicy', FIELD_OF[block]], message, 'remove it from one of the two')];
   });
 }

@@ -28,8 +28,15 @@ export const attachedTraffic = defineDerivation({
     const { createdAtMs, namespace, name } = metadata;
     const rateLimit = written === null ? null : limitFor(written, mesh.options);
     return targets.map((target, at) => {
-      const said = { target: aboutName(target, namespace), section: target.section, rateLimit, fault, settings };
-      return entry(ATTACHED_TRAFFIC, `${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
+      const said = {
+        kind: 'TrafficPolicy' as const,
+        target: aboutName(target, namespace),
+        section: target.section,
+        rateLimit,
+        fault,
+        settings,
+      };
+      return entry(ATTACHED_TRAFFIC, `TrafficPolicy ${key} ${at}`, { ...said, metadata: { createdAtMs, namespace, name } });
     });
   },
 });

@@ -1,6 +1,7 @@
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
+import { readRetryBudget } from '#control-plane/mesh/request-routes/retry-budget.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
-import type { RawCircuitBreaker, RawDetection, RawRetryBudget, RawTrafficPolicy } from './schema.ts';
+import type { RawCircuitBreaker, RawDetection, RawTrafficPolicy } from './schema.ts';
 
 // Fixed by the API (config-api 6.3): what a field is that nobody wrote.
 const FAILURES = 5;
@@ -8,16 +9,13 @@ const INTERVAL_MS = 10_000;
 const BASE_EJECTION_MS = 30_000;
 const MAX_EJECTION_MS = 300_000;
 const MAX_EJECTION_PERCENT = 10;
-const RETRY_PERCENT = 20;
-const MIN_RETRIES = 10;
-const MIN_RETRIES_MS = 1_000;
 
 /** How a service is treated; blocks that are not written are absent. */
 export function readSettings({ circuitBreaker, outlierDetection, retryBudget }: RawTrafficPolicy['spec']): DestinationSettings {
   return {
     ...(circuitBreaker && { circuitBreaker: readBreaker(circuitBreaker) }),
     ...(outlierDetection && { outlierDetection: readDetection(outlierDetection) }),
-    ...(retryBudget && { retryBudget: readBudget(retryBudget) }),
+    ...(retryBudget && { retryBudget: readRetryBudget(retryBudget) }),
   };
 }
 
@@ -45,13 +43,6 @@ function readDetection(written: RawDetection): NonNullable<DestinationSettings['
     maxEjectionPercent: written.maxEjectionPercent ?? MAX_EJECTION_PERCENT,
     minHealthPercent: written.minHealthPercent ?? 0,
   };
-}
-
-/** The least is told as a rate, whatever interval it was written with. */
-function readBudget({ percent, interval, minRetryRate }: RawRetryBudget): NonNullable<DestinationSettings['retryBudget']> {
-  const perMs = (minRetryRate?.count ?? MIN_RETRIES) / durationOf(minRetryRate?.interval, MIN_RETRIES_MS);
-  const of = { kind: 'interval', intervalMs: durationOf(interval, INTERVAL_MS), minPerSecond: perMs * 1_000 } as const;
-  return { percent: percent ?? RETRY_PERCENT, of };
 }
 
 /** The check has refused what is out of bounds. */

@@ -1,4 +1,5 @@
 import type { RawValueMatch } from '#control-plane/mesh/request-routes/documents.ts';
+import type { RawRetryBudget } from '#control-plane/mesh/request-routes/retry-budget.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import type { NamedService } from '#model/mesh/service.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
@@ -83,9 +84,6 @@ export type RawDetection = {
   maxEjectionPercent?: number;
   minHealthPercent?: number;
 };
-
-/** How much may be sent again, as written. */
-export type RawRetryBudget = { percent?: number; interval?: string; minRetryRate?: { count?: number; interval?: string } };
 
 /** A rate limit, as written. */
 export type RawRateLimit = {

@@ -1,7 +1,7 @@
 import { errorAt, type FieldPath, type Problem } from '#control-plane/resources/finding.ts';
 import type { RawRouteRule } from './documents.ts';
 
-/** A cookie that is to outlive the browser must say until when. */
+/** A cookie that is to outlive the browser must say until when. `path`: of what says it. */
 export function checkSession({ sessionPersistence }: Pick<RawRouteRule, 'sessionPersistence'>, path: FieldPath): Problem[] {
   const { type, absoluteTimeout, cookieConfig, sessionName } = sessionPersistence ?? {};
   const at = [...path, 'sessionPersistence'];

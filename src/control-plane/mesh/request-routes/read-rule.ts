@@ -1,16 +1,16 @@
 import { readBackendRef } from '#control-plane/mesh/route-backends.ts';
 import type { HttpRouteMatch } from '#model/waypoint/config.ts';
-import type { HttpRetry, HttpSession } from '#model/waypoint/filters.ts';
+import type { HttpRetry } from '#model/waypoint/filters.ts';
 import {
   type RawRouteBackend,
   type RawRouteRule,
-  type RawSession,
   type RawValueMatch,
   type RouteBackend,
   type RouteRule,
   readDurationMs,
 } from './documents.ts';
 import { readFilter } from './read-filter.ts';
+import { readSession } from './read-session.ts';
 
 /** All of a rule but its matches. Times become milliseconds here, and only here. `own`: the namespace of the route. */
 export function readRule(rule: Omit<RawRouteRule, 'matches'>, own: string): Omit<RouteRule, 'matches'> {
@@ -53,17 +53,4 @@ function readBackend({ filters, ...reference }: RawRouteBackend, own: string): R
 /** What a rule says of further tries; what it leaves out is usual. */
 function readRetry({ codes, attempts, backoff }: NonNullable<RawRouteRule['retry']>): HttpRetry {
   return { codes: codes ?? [], attempts: attempts ?? null, backoffMs: backoff === undefined ? null : readDurationMs(backoff) };
-}
-
-/** The name of a session that its author has not named. */
-const SESSION_NAME = 'weft-session';
-
-/** What carries the sessions of a rule, and how long they last. */
-function readSession({ sessionName, absoluteTimeout, type, cookieConfig }: RawSession): HttpSession {
-  return {
-    carrier: type === 'Header' ? 'header' : 'cookie',
-    name: sessionName === undefined || sessionName === '' ? SESSION_NAME : sessionName,
-    absoluteTimeoutMs: absoluteTimeout === undefined ? null : readDurationMs(absoluteTimeout) || null,
-    permanent: cookieConfig?.lifetimeType === 'Permanent',
-  };
 }

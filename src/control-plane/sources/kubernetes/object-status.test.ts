@@ -134,6 +134,19 @@ test('each parent gets what is said of it, and what is said of all; one that not
   );
 });
 
+test('K107: a policy of the Gateway API has an entry of ours for each backend, beside those of other controllers', () => {
+  const own = ownOf('XBackendTrafficPolicy');
+  const spec = { targetRefs: [PARENT, { group: 'example.com', kind: 'Backend', name: 'theirs' }] };
+  const theirs = { ancestorRef: { name: 'gateway' }, controllerName: 'a.example/one', conditions: [] };
+  const accepted = condition('Accepted', 'True', { parents: [0] });
+  const first = statusToWrite(subject('XBackendTrafficPolicy', { ancestors: [theirs] }, spec), [accepted], NOW);
+  const [kept, ours] = (first?.ancestors ?? []) as Record<string, unknown>[];
+  assert.deepEqual([kept, ours?.ancestorRef, ours?.controllerName], [theirs, PARENT, CONTROLLER_NAME]);
+  assert.equal(statusToWrite(subject('XBackendTrafficPolicy', first, spec), [accepted], NOW), null);
+  assert.deepEqual(statusToWrite(subject('XBackendTrafficPolicy', first, spec), [], NOW)?.ancestors, [theirs]);
+  assert.deepEqual(own.refused(spec), [{ type: 'Accepted', reason: 'Invalid', parents: [0] }]);
+});
+
 test('a list that others have filled is left alone', () => {
   const parents = Array.from({ length: 32 }, (_, at) => entryOf('a.example/one', { name: `g${at}` }));
   assert.equal(statusToWrite(subject('HTTPRoute', { parents }, ROUTE), [condition('Accepted')], NOW), null);

@@ -5,8 +5,11 @@ import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
 
-/** Fixed by the Gateway API: entries of `status.parents`. */
-const PARENTS_MAX = 32;
+/** Fixed by the Gateway API: what a status has an entry for each of, how they are called in it and in the spec, and how many it takes. */
+const REFERENCES = {
+  parents: { list: 'parents', ref: 'parentRef', refs: 'parentRefs', max: 32 },
+  ancestors: { list: 'ancestors', ref: 'ancestorRef', refs: 'targetRefs', max: 16 },
+} as const;
 
 /** What is known of an object whose status is to say something. */
 export type Subject = {
@@ -34,8 +37,11 @@ export type WrittenCondition = {
  */
 export function statusToWrite(subject: Subject, conditions: readonly Condition[], now: string): Record<string, unknown> | null {
   const status = isRecord(subject.status) ? subject.status : {};
-  const inForm = subject.own.form === 'parents' ? withParents : withConditions;
-  const next = inForm(subject, status, conditions, now);
+  const { form } = subject.own;
+  const next =
+    form === 'parents' || form === 'ancestors'
+      ? withReferences(REFERENCES[form], subject, status, conditions, now)
+      : withConditions(subject, status, conditions, now);
   return next === null || isDeepStrictEqual(next, status) ? null : next;
 }
 
@@ -141,43 +147,45 @@ function written(
   };
 }
 
-function withParents(
+function withReferences(
+  { list, ref, refs, max }: (typeof REFERENCES)[keyof typeof REFERENCES],
   subject: Subject,
   status: Record<string, unknown>,
   conditions: readonly Condition[],
   now: string,
 ): Record<string, unknown> | null {
-  const before = listOf(status.parents);
-  const wanted = new Map<string, { parentRef: Record<string, unknown>; conditions: Condition[] }>();
+  const before = listOf(status[list]);
+  const wanted = new Map<string, { of: Record<string, unknown>; conditions: Condition[] }>();
   const named = new Set(conditions.flatMap(({ parents = [] }) => parents));
-  for (const [at, parentRef] of parentRefsOf(subject.spec).entries()) {
-    // Parents of other controllers are theirs to speak of.
+  for (const [at, of] of refsOf(subject.spec, refs).entries()) {
+    // Those of other controllers are theirs to speak of.
     if (!named.has(at)) continue;
     const spoken = conditions.filter(({ parents }) => parents === undefined || parents.includes(at));
-    if (spoken.length > 0) wanted.set(identityOf(parentRef, subject.namespace), { parentRef, conditions: spoken });
+    if (spoken.length > 0) wanted.set(identityOf(of, subject.namespace), { of, conditions: spoken });
   }
   const entryOf = (key: string, old: Readonly<Record<string, unknown>> | null): Record<string, unknown> | null => {
     const one = wanted.get(key);
     wanted.delete(key);
     if (one === undefined) return null;
     const merged = merge(listOf(old?.conditions), one.conditions, null, subject.generation, now);
-    return { parentRef: one.parentRef, controllerName: CONTROLLER_NAME, conditions: merged };
+    return { [ref]: one.of, controllerName: CONTROLLER_NAME, conditions: merged };
   };
-  const parents = before.flatMap((old) => {
+  const entries = before.flatMap((old) => {
     if (old.controllerName !== CONTROLLER_NAME) return [old];
-    const key = isRecord(old.parentRef) ? identityOf(old.parentRef, subject.namespace) : '';
+    const of = old[ref];
+    const key = isRecord(of) ? identityOf(of, subject.namespace) : '';
     return entryOf(key, old) ?? [];
   });
   for (const key of [...wanted.keys()].sort(compareText)) {
     const entry = entryOf(key, null);
-    if (entry !== null) parents.push(entry);
+    if (entry !== null) entries.push(entry);
   }
-  if (parents.length === 0 && before.length === 0) return null;
-  return parents.length > PARENTS_MAX ? null : { ...status, parents };
+  if (entries.length === 0 && before.length === 0) return null;
+  return entries.length > max ? null : { ...status, [list]: entries };
 }
 
-function parentRefsOf(spec: unknown): Record<string, unknown>[] {
-  return isRecord(spec) ? listOf(spec.parentRefs) : [];
+function refsOf(spec: unknown, name: string): Record<string, unknown>[] {
+  return isRecord(spec) ? listOf(spec[name]) : [];
 }
 
 /** What tells references apart; an API server has written what its API means where nothing is. */

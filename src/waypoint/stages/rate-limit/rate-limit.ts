@@ -16,7 +16,7 @@ import { type LocalReply, reply } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, replyWith, type Stage, type StageParts, type StageResult } from '#waypoint/exchange/stage.ts';
 import { compileEach, trafficOf } from '#waypoint/exchange/traffic.ts';
 import type { Slot } from '#waypoint/state/slots.ts';
-import type { BoundService, Problem } from '#waypoint/state/snapshot.ts';
+import type { Problem } from '#waypoint/state/snapshot.ts';
 import { type Buckets, charger } from './buckets.ts';
 import { LimitServers } from './servers.ts';
 
@@ -76,30 +76,29 @@ function finder({ state }: StageParts, servers: LimitServers): (exchange: Exchan
   };
   // All services of a configuration have the same one of the waypoint.
   const known = new WeakMap<RateLimit, Limit>();
-  const ofWaypoint = ({ base: { rateLimit }, problem }: BoundService): Limit | null => {
-    if (rateLimit === undefined) return null;
-    const limit = known.get(rateLimit) ?? compile(rateLimit, problem);
-    known.set(rateLimit, limit);
+  const ofWaypoint = (said: RateLimit, problem: Problem): Limit => {
+    const limit = known.get(said) ?? compile(said, problem);
+    known.set(said, limit);
     return limit;
   };
-  const compiled = state.bindings.keep({
-    make: (bound) => ({
-      said: compileEach(bound, 'rateLimit', (said) => compile(said, bound.problem)),
-      whole: ofWaypoint(bound),
-    }),
+  const ofServices = state.bindings.keep({
+    make(bound) {
+      const { rateLimit } = bound.base;
+      // Ahead of requests; those that dial a workload have no service whose configuration would do it.
+      if (rateLimit !== undefined) ofWaypoint(rateLimit, bound.problem);
+      return compileEach(bound, 'rateLimit', (said) => compile(said, bound.problem));
+    },
   });
   const ofService = state.perService.keep({ make: (): Buckets => new Map() });
   const own: Buckets = new Map();
   return (exchange) => {
-    const { bound } = exchange;
-    if (bound === null) return NONE;
+    const { bound, snapshot } = exchange;
     const said = trafficOf(exchange, 'rateLimit');
-    const { said: limits, whole } = compiled.of(bound);
-    if (said === null && whole === null) return NONE;
-    const limit = said === null ? undefined : limits.get(said);
+    if (said === null && snapshot.rateLimit === null) return NONE;
+    const limit = bound === null || said === null ? undefined : ofServices.of(bound).get(said);
     return [
-      ...(limit === undefined ? [] : [{ limit, buckets: ofService.of(bound.state) }]),
-      ...(whole === null ? [] : [{ limit: whole, buckets: own }]),
+      ...(bound === null || limit === undefined ? [] : [{ limit, buckets: ofService.of(bound.state) }]),
+      ...(snapshot.rateLimit === null ? [] : [{ limit: ofWaypoint(snapshot.rateLimit, () => {}), buckets: own }]),
     ];
   };
 }
