@@ -185,8 +185,10 @@ export class FollowKind {
       }
     } catch (error) {
       if (!silence.signal.aborted) throw error;
+      // Of some kinds API servers say nothing for long, not even that. One that is away does not take the next watch: that is told.
+      if (this.#version !== null) return heard;
       // A server that does not know how to say that everything was told.
-      if (this.#version === null) this.#streams = false;
+      this.#streams = false;
       throw unreachableError(connection.access, `nothing came for ${KUBERNETES.silentMs} ms`, error);
     } finally {
       cancel();
