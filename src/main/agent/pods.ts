@@ -41,6 +41,7 @@ function podHosting(options: AgentProcessOptions, file: string): Hosting {
 
 async function openPods(agent: Agent, file: string, options: AgentProcessOptions): Promise<Hosted> {
   const connection = new KubernetesConnection(await inClusterAccess(), options.version, 'weft-agent');
+  connection.traffic.meter(agent.meters);
   const effects = podEffects(connection, file, options);
   const pods = new PodWorkloads(agent, effects);
   const close = (): void => {

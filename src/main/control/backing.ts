@@ -11,6 +11,7 @@ import type { Log } from '#model/effects/log.ts';
 import { type Replica, SOLE_REPLICA } from '#model/effects/replica.ts';
 import type { StateStore } from '#model/effects/state-store.ts';
 import { WeftError } from '#model/error.ts';
+import type { Meters } from '#model/telemetry/meters.ts';
 import { systemClock } from '#platform/clock.ts';
 import { EtcdConnection, type EtcdPlace } from '#platform/etcd/connection.ts';
 import { editResources } from '#platform/etcd/edit-resources.ts';
@@ -37,6 +38,8 @@ export type Backing = {
   waypoints(rootsPem: () => string): WaypointKeeper | null;
   /** Whether those are made there that nobody named. */
   autoWaypoints: boolean;
+  /** Shows what it has carried on a metrics page, where it counts that. */
+  meter(meters: Meters): void;
   /** Looks at the configuration now. */
   reload(): Promise<void>;
   /** Resolves when this one may serve: it leads, or what all need of the state (by name) is there. Errors: WEFT_NO_LEADER. */
@@ -88,6 +91,7 @@ export async function directoryBacking(
     waypoints: () => null,
     open: (parts) => openFiles(parts, { watch, edit, state, log }),
     authenticator: (own) => own,
+    meter() {},
     reload: async () => watching?.rescan(),
     ready: async () => {},
     close: async () => hold.release(),
@@ -127,6 +131,7 @@ export async function etcdBacking(place: StorePlace, name: string, log: Log): Pr
     open: (parts) =>
       openFiles(parts, { watch, edit: editResources(connection, `${prefix}resources/`, () => watching), state, log }),
     authenticator: (own) => own,
+    meter() {},
     reload: async () => {}, // etcd tells by itself
     async ready(names) {
       if (await replica.ready(names)) return;

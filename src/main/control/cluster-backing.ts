@@ -84,6 +84,7 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
       return { source, editor: source.editor() };
     },
     authenticator: (own) => eitherAuthenticator(own, reviewedBy(connection, namespace)),
+    meter: (meters) => connection.traffic.meter(meters),
     reload: async () => {}, // an API server tells by itself
     async ready(names) {
       if (await replica.ready(names)) return;

@@ -137,9 +137,8 @@ async function startOn(options: StartControlOptions, backing: Backing): Promise<
   try {
     // Before serving: the first client must not be told a mesh without what is in the files.
     await alive(control.begin());
-    const served = await serve(options, parts);
-    closing.push(served.close);
-    const { address } = served;
+    const { address, close } = await serve(options, parts);
+    closing.push(close);
     const metrics = await serveMetrics(parts.meters, options.stats, log);
     closing.push(metrics.close, givingFreedBack(control.begun, CONTROL.trimMs));
     const { trustDomain, rootNamespace } = mesh;
@@ -209,6 +208,7 @@ async function assemble(options: StartControlOptions, backing: Backing): Promise
   const allocations = new KeptAllocations(state, log, { clock, random: systemRandom });
   const index = new MeshIndex({ options: mesh, definitions: MESH, allocations: await allocations.load() });
   const meters = new Meters('control');
+  backing.meter(meters);
   const mishaps = createMishaps(log, clock);
   readOwnProcess(meters, { component: 'pilot', version: options.version, mishaps, clock });
   const trust = { authority, authenticator: backing.authenticator(tokens), tokens };

@@ -93,6 +93,7 @@ export const LABELS = {
     bound: ['allow', 'deny', 'error', 'failed-open'],
   },
   refusal: { help: 'why the control plane refused something', bound: Object.keys(CONTROL_REFUSALS) },
+  resource: { help: 'kind of object of the cluster, as paths of the API server name it', bound: FEW },
   door: { help: 'kind of port', bound: ['tunnel', 'control', 'page'] },
   closed_for: { help: 'why a connection that had proved nothing was closed', bound: Object.keys(DOOR_CAUSES) },
   component: { help: 'part of the mesh', bound: ['ztunnel', 'proxy', 'pilot'] },

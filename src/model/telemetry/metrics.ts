@@ -19,6 +19,8 @@ export type MetricDefinition = {
 const BOTH: readonly MetricsProcess[] = ['agent', 'waypoint'];
 const AGENT: readonly MetricsProcess[] = ['agent'];
 const CONTROL: readonly MetricsProcess[] = ['control'];
+/** Those that ask an API server. */
+const CLUSTER: readonly MetricsProcess[] = [...AGENT, ...CONTROL];
 const ALL: readonly MetricsProcess[] = [...BOTH, ...CONTROL];
 const WAYPOINT: readonly MetricsProcess[] = ['waypoint'];
 
@@ -96,6 +98,13 @@ export const METRICS = {
     'What the control plane refused to nodes and other callers; a registration that stands refused counts once.',
     ['refusal'],
   ),
+  weft_api_server_requests_total: counter(CLUSTER, 'What was asked of the API server of the cluster; a watch is one.', [
+    'resource',
+  ]),
+  weft_api_server_received_bytes_total: {
+    ...counter(CLUSTER, 'Bytes of the answers of the API server, by what they are of; watches as they go on.', ['resource']),
+    unit: 'bytes',
+  },
   weft_dry_run_decisions_total: counter(BOTH, 'Decisions of policies in dry run that were not enforced.', [
     'policy',
     'decision',

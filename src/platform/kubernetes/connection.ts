@@ -4,6 +4,7 @@ import { WeftError } from '#model/error.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import { type ApiStatus, readStatus } from '#protocol/kubernetes/api-status.ts';
 import type { ClusterAccess } from './access.ts';
+import { ApiTraffic } from './api-traffic.ts';
 import { bounded } from './read-body.ts';
 
 /** What an API server answered in place of what was asked. */
@@ -32,16 +33,13 @@ export type ApiRequest = {
 /** What following needs of a connection. */
 export type Asking = Pick<KubernetesConnection, 'access' | 'ask' | 'stream'>;
 
-/** What was carried, in bytes of bodies, and how many questions were asked. */
-export type Traffic = { requests: number; receivedBytes: number; sentBytes: number };
-
 /**
  * Asks one API server over HTTP/1.1: each watch has a connection of its own. So a stall of one is no stall of the others, a flow
  * control window is not shared, and a connection that leads nowhere is found by TCP alone; there are a dozen of them, not thousands.
  */
 export class KubernetesConnection {
   readonly access: ClusterAccess;
-  readonly traffic: Traffic = { requests: 0, receivedBytes: 0, sentBytes: 0 };
+  readonly traffic = new ApiTraffic();
   readonly #calls: Agent;
   readonly #watches: Agent;
   readonly #userAgent: string;
@@ -68,7 +66,7 @@ export class KubernetesConnection {
     const late = AbortSignal.timeout(KUBERNETES.callMs);
     const signal = question.signal === undefined ? late : AbortSignal.any([question.signal, late]);
     const answer = await this.#answer({ ...question, signal }, this.#calls);
-    const text = await bounded(this.#counted(answer), bytesMax);
+    const text = await bounded(this.#counted(question.path, answer), bytesMax);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -78,7 +76,7 @@ export class KubernetesConnection {
 
   /** The answer piece by piece, for as long as it goes on. Errors: as of `ask`; those of the connection while it is read. */
   async stream(question: ApiRequest): Promise<AsyncIterable<Buffer>> {
-    return this.#counted(await this.#answer(question, this.#watches));
+    return this.#counted(question.path, await this.#answer(question, this.#watches));
   }
 
   close(): void {
@@ -86,9 +84,10 @@ export class KubernetesConnection {
     this.#watches.destroy();
   }
 
-  async *#counted(answer: IncomingMessage): AsyncGenerator<Buffer, void, void> {
+  async *#counted(path: string, answer: IncomingMessage): AsyncGenerator<Buffer, void, void> {
+    const traffic = this.traffic.of(path);
     for await (const piece of answer as AsyncIterable<Buffer>) {
-      this.traffic.receivedBytes += piece.length;
+      traffic.receivedBytes += piece.length;
       yield piece;
     }
   }
@@ -104,7 +103,7 @@ export class KubernetesConnection {
   async #checked({ method, path }: ApiRequest, answer: IncomingMessage): Promise<IncomingMessage> {
     const { statusCode = 500, headers } = answer;
     if (statusCode >= 200 && statusCode < 300) return answer;
-    const text = await bounded(this.#counted(answer), KUBERNETES.answerBytesMax);
+    const text = await bounded(this.#counted(path, answer), KUBERNETES.answerBytesMax);
     let told: unknown = null;
     try {
       told = JSON.parse(text);
@@ -137,8 +136,7 @@ export class KubernetesConnection {
       },
       ...(signal === undefined ? {} : { signal }),
     };
-    this.traffic.requests++;
-    this.traffic.sentBytes += sent?.length ?? 0;
+    this.traffic.of(path).requests++;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const asked = request(options, resolve);
     asked.on('error', (cause: Error) =>
