@@ -356,6 +356,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       control: { ...CONTROL, address: 'unix:/run/weft/xds.sock' },
       pinDir: '/sys/fs/bpf/weft/a',
       traces: null,
+      drain: null,
       threads: null,
     },
   },

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type ControlAccess, controlAccess } from './agent.ts';
 import { type Act, makeCommand } from './command.ts';
-import { readAddressOrSocket, readName, readThreads } from './option-values.ts';
+import { readAddressOrSocket, readDurationSeconds, readName, readThreads } from './option-values.ts';
 import { type TraceOptions, traceCollectorOption, traceSamplingOption, tracesOf } from './traces.ts';
 
 /** What `weft waypoint` is told. */
@@ -21,13 +21,16 @@ export type WaypointOptions = {
    * already, or is not given: none is waited for.
    */
   leavingFile?: string;
+  /** For one that nobody takes the place of: how long what it carries may go on; null: another one may come. */
+  drain: { carryMs: number } | null;
   /** Threads that serve connections; 0: the waypoint's own does; null: as many as the machine has cores, less one. */
   threads: number | null;
   /** Where it tells of the requests that it traces; null: it traces none. */
   traces: TraceOptions | null;
 };
 
-type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'threads' | 'traces' | 'pinDir'> & {
+type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'drain' | 'threads' | 'traces' | 'pinDir'> & {
+  drain?: number;
   pinDir?: string;
   traceCollector?: string;
   traceSampling: number;
@@ -49,6 +52,7 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(mandatory('--node <name>', readName))
     .addOption(new Option('--pin-dir <dir>').hideHelp())
     .addOption(new Option('--leaving-file <file>').hideHelp())
+    .addOption(new Option('--drain <duration>').argParser(readDurationSeconds).hideHelp())
     .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
     .addOption(traceCollectorOption().hideHelp())
     .addOption(traceSamplingOption().hideHelp())
@@ -57,14 +61,15 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(new Option('--token-file <file>').hideHelp())
     .action(
       (
-        { control, controlRoot, tokenFile, threads, traceCollector, traceSampling, pinDir, ...rest }: ParsedWaypoint,
+        { control, controlRoot, tokenFile, threads, drain, traceCollector, traceSampling, pinDir, ...rest }: ParsedWaypoint,
         command: Command,
       ) => {
         // The pieces come one by one, so that the error names every one that is missing.
         const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
         const traces = tracesOf(traceCollector, traceSampling);
         const reach = { control: controlAccess(given, command), pinDir: pinDir ?? null };
-        return act({ ...rest, ...reach, traces, threads: threads ?? null });
+        const carries = drain === undefined ? null : { carryMs: drain * 1_000 };
+        return act({ ...rest, ...reach, traces, drain: carries, threads: threads ?? null });
       },
     );
 }

@@ -15,7 +15,7 @@ export async function makeNamespace(cluster: Cluster, name: string): Promise<voi
   await cluster.kubectl('wait', '--for=create', 'serviceaccount/default', '-n', name, '--timeout', READY);
 }
 
-/** Makes pods, each with the label `app` and a Service of its name at port 80, and waits until they are ready. */
+/** Makes pods, each with the label `app` and a Service of its name at ports 80 (HTTP) and 9090 (lines), and waits until they are ready. */
 export async function runEchoPods(cluster: Cluster, pods: readonly EchoPod[]): Promise<void> {
   await cluster.api.apply(
     pods
@@ -89,6 +89,12 @@ function serviceOf({ name, namespace }: EchoPod): object {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name, namespace },
-    spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    spec: {
+      selector: { app: name },
+      ports: [
+        { name: 'http', port: 80, targetPort: 8080 },
+        { name: 'tcp-lines', port: 9090 },
+      ],
+    },
   };
 }

@@ -115,7 +115,7 @@ function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, c
   const container = {
     name: 'weft-waypoint',
     image,
-    args: [...args, '--node', '$(NODE_NAME)', ...reach, ...tells],
+    args: [...args, '--node', '$(NODE_NAME)', '--drain', `${WAYPOINT.carryMs / 1_000}s`, ...reach, ...tells],
     env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
     ports: [
       { name: 'mesh', containerPort: PORT.hbone, protocol: 'TCP' },
@@ -136,7 +136,7 @@ function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, c
   return {
     serviceAccountName: serviceAccount,
     automountServiceAccountToken: false,
-    terminationGracePeriodSeconds: Math.ceil(WAYPOINT.drainMs / 1_000) + KUBERNETES.waypointStopSeconds,
+    terminationGracePeriodSeconds: (WAYPOINT.lateMs + WAYPOINT.carryMs) / 1_000 + KUBERNETES.waypointStopSeconds,
     securityContext: { runAsNonRoot: true, runAsUser: USER_ID, runAsGroup: USER_ID, seccompProfile: { type: 'RuntimeDefault' } },
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     topologySpreadConstraints: [

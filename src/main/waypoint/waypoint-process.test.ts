@@ -29,6 +29,7 @@ function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOp
     node: 'node-1',
     control,
     pinDir: '/nowhere',
+    drain: null,
     threads: 0,
     traces: null,
     version: '1',

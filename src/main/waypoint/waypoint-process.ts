@@ -7,6 +7,8 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { createMishaps, guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { dataThreads } from '#model/settings/agents.ts';
+import { COMMAND } from '#model/settings/host.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { type AttestedFlows, flowsOf } from '#platform/bpf/attested-flows.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -49,6 +51,11 @@ export type WaypointProcessOptions = {
   /** Where the node's agent pins its data path; null: it is not to be seen, and every client comes by a tunnel. */
   pinDir: string | null;
   leavingFile?: string;
+  /**
+   * Nobody takes its place: told to stop, it serves on until all nodes know that, and what it carries then goes on for so long; null: another
+   * one may come.
+   */
+  drain: { carryMs: number } | null;
   /** Threads that serve; 0: that of the waypoint itself; null: by the machine's cores. */
   threads: number | null;
   /** Where it tells of the requests that it traces; null: it traces none. */
@@ -117,24 +124,26 @@ export async function startWaypoint(
       begin: () => listening.begin(),
       settled: () => planes.settled(),
       stopListening: () => listening.stop(),
-      drained: () => planes.drained(),
-      close: () => planes.close(),
+      drained: () => planes.drained(options.drain?.carryMs ?? WAYPOINT.drainMs),
+      close() {
+        discovery.stop();
+        keys.close();
+        return planes.close();
+      },
     },
     clock,
   );
   discovery.start();
   let ending: Promise<unknown> | null = null;
   const end = async (): Promise<void> => {
-    // Nothing new is learned while tunnels drain (WAYPOINT.drainMs), so no request sees a mesh half applied.
-    discovery.stop();
-    keys.close();
     ending ??= Promise.all([follower.stop(), succession.taken]);
     await ending;
   };
   return {
     ended: Promise.race([follower.failed, succession.followed.then(end)]),
     async stop() {
-      await succession.wait();
+      if (options.drain === null) await succession.wait();
+      else await new Promise<void>((resolve) => clock.after(WAYPOINT.lateMs, resolve));
       await end();
     },
   };
@@ -201,8 +210,14 @@ export async function waypoint({ control, ...options }: WaypointOptions): Promis
     const running = await startWaypoint({ ...options, control: endpoint, version: weftVersion(), log, mishaps });
     surviveMishaps(mishaps); // only now: what fails half-way through its start has to end
     const closeApi = await serveOwnApi(options, endpoint.address, log);
-    return { ...running, stop: () => closeApi().then(running.stop) };
+    const stop = () => closeApi().then(running.stop);
+    return options.drain === null ? { ...running, stop } : { ...running, stop, stopMs: stopMsOf(options.drain) };
   });
+}
+
+/** All of its end: that of what it carries comes between that of what is chosen and that of its threads. */
+function stopMsOf({ carryMs }: { carryMs: number }): number {
+  return WAYPOINT.lateMs + carryMs + COMMAND.serviceStopMs;
 }
 
 /** Beside the socket of discovery, in the one directory of the machine that it sees; without it the level stays what it was. */

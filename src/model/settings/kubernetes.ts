@@ -51,9 +51,13 @@ export const KUBERNETES_SETTINGS = {
       'How long it is believed while the API server is not reached: as long as such a token lasts (K85).',
     ),
     reviewsKnownMax: setting(20_000, 'count', 'Tokens of which it is remembered that they are good.'),
-    leaseSeconds: setting(15, 's', 'A lease that others did not see renewed for so long is free (K92).'),
+    leaseSeconds: setting(
+      10,
+      's',
+      'A lease that others did not see renewed for so long is free; with a turn to see that it was renewed, and one to take it, another leads within 15 s (K92).',
+    ),
     leaseRenewMs: setting(2_000, 'ms', 'How often a lease is renewed, and looked at by those who wait for it.'),
-    leaseGiveUpMs: setting(10_000, 'ms', 'Whoever could not renew it for so long leads no more: before anybody else does (K92).'),
+    leaseGiveUpMs: setting(7_000, 'ms', 'Whoever could not renew it for so long leads no more: before anybody else does (K92).'),
     readyMsMax: setting(
       60_000,
       'ms',
@@ -71,11 +75,7 @@ export const KUBERNETES_SETTINGS = {
     statusTries: setting(6, 'count', 'How often a write is tried anew at once when somebody else has written meanwhile.'),
     statusRetryMs: setting(50, 'ms', 'First wait before that; it doubles.'),
     waypointMinReadySeconds: setting(5, 's', 'A pod of a waypoint that was ready for so long lets the next one be replaced.'),
-    waypointStopSeconds: setting(
-      115,
-      's',
-      'What a pod of a waypoint is given beyond its own drain before it is killed: clients hear of its end in their own time.',
-    ),
+    waypointStopSeconds: setting(7, 's', 'What a pod of a waypoint is given to end beyond what it carries, before it is killed.'),
     waypointTokenSeconds: setting(
       43_200,
       's',

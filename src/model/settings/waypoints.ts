@@ -124,6 +124,16 @@ export const WAYPOINT_SETTINGS = {
       'How long it is taken as known how many replicas share a limit, and where this one is.',
     ),
     drainMs: setting(5_000, 'ms', 'How long open requests may finish after a stop signal.'),
+    lateMs: setting(
+      5_000,
+      'ms',
+      'How long one in a pod that is told to stop serves on as before: nodes that have not heard of it yet send connections.',
+    ),
+    carryMs: setting(
+      108_000,
+      'ms',
+      'How long after that connections that a waypoint in a pod carries may go on; what is left is cut (K122).',
+    ),
     meshPartMax: setting(
       64,
       'count',

@@ -37,6 +37,8 @@ test('K93: one that was given back, or that there is none of, is taken at once',
   assert.equal(leaseToTake(null, 'me', NOW_MS, 0)?.leaseTransitions, 0);
 });
 
-test('whoever gives up does so before anybody else may take it', () => {
-  assert.ok(KUBERNETES.leaseGiveUpMs + KUBERNETES.leaseRenewMs < KUBERNETES.leaseSeconds * 1_000);
+test('K92: whoever gives up does so before anybody else may take it, and that is less than 15 s after the last renewal', () => {
+  const { leaseGiveUpMs, leaseRenewMs, leaseSeconds } = KUBERNETES;
+  assert.ok(leaseGiveUpMs + leaseRenewMs < leaseSeconds * 1_000);
+  assert.ok(leaseSeconds * 1_000 + 2 * leaseRenewMs < 15_000);
 });

@@ -81,6 +81,29 @@ test('a stop ends the listeners first, what is under way next, and the rest last
   assert.deepEqual(said.slice(2), ['stop listening', 'drained', 'close']);
 });
 
+test('what drains is judged by what applies meanwhile; that nothing is for this waypoint any more ends nothing of it', async () => {
+  const { promise: drained, resolve } = Promise.withResolvers<void>();
+  const said: string[] = [];
+  const follow = followConfiguration(
+    {
+      configure: (config) => void said.push(config?.services.map(({ key }) => key).join() ?? '-'),
+      ...{ known: Promise.resolve(), begin: async () => {}, settled: async () => {}, stopListening() {} },
+      ...{ drained: () => drained, close: async () => void said.push('close') },
+    },
+    new SteppedClock(),
+  );
+  await follow.configured(serving('a'));
+  await settled();
+  const stopped = follow.stop();
+  await settled();
+  await follow.configured(serving('a', 'b'));
+  await follow.configured(null);
+  resolve();
+  await stopped;
+  await follow.configured(serving('a'));
+  assert.deepEqual(said, ['a', 'a,b', 'close']);
+});
+
 test('a stop before anything is served has nothing to drain, whatever is waited for', async () => {
   const { said, follow } = follower();
   await follow.stop();

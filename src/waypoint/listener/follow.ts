@@ -35,6 +35,7 @@ export type Follower = {
 export function followConfiguration(serving: Serving, clock: Clock): Follower {
   let begun: Promise<boolean> | null = null;
   let isStopping = false;
+  let isClosed = false;
   const stopped = Promise.withResolvers<void>();
   const { promise: failed, reject } = Promise.withResolvers<never>();
   failed.catch(() => {}); // told to whoever waits for it; nobody has to
@@ -47,7 +48,9 @@ export function followConfiguration(serving: Serving, clock: Clock): Follower {
     return true;
   };
   const apply = (): void => {
-    if (!isStopping) serving.configure(services.inForce);
+    // What drains is judged by what applies now. That there is nothing for this waypoint any more ends it, and not what it carries.
+    if (isClosed || (isStopping && services.inForce === null)) return;
+    serving.configure(services.inForce);
   };
   const services = new LeavingServices(clock, apply);
   return {
@@ -68,6 +71,7 @@ export function followConfiguration(serving: Serving, clock: Clock): Follower {
         serving.stopListening();
         await serving.drained();
       }
+      isClosed = true;
       await serving.close();
     },
   };

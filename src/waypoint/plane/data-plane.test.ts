@@ -146,7 +146,7 @@ test('what is open ends in order: no more accepts, then what is under way, which
   one.plane.receive({ kind: 'listen', peersFd: 10, localFd: 20 });
   one.plane.receive({ kind: 'retire' });
   assert.deepEqual(one.done, ['close 10', 'close 20']);
-  one.plane.receive({ kind: 'drain' });
+  one.plane.receive({ kind: 'drain', withinMs: 1 });
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual([one.done.slice(2), one.said], [['drain'], []]);
   one.server.resolve();

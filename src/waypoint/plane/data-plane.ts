@@ -6,7 +6,6 @@ import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
-import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { WaypointBase } from '#model/waypoint/config.ts';
@@ -115,7 +114,7 @@ export class DataPlane {
         this.#retire();
         return;
       case 'drain':
-        guardWork(this.#effects.mishaps, 'tunnel', this.#drain(), () => this.#control.send({ kind: 'drained' }));
+        guardWork(this.#effects.mishaps, 'tunnel', this.#drain(message.withinMs), () => this.#control.send({ kind: 'drained' }));
         return;
       case 'end':
         this.#end();
@@ -195,12 +194,12 @@ export class DataPlane {
     for (const listening of this.#listening.splice(0)) listening.close();
   }
 
-  async #drain(): Promise<void> {
+  async #drain(withinMs: number): Promise<void> {
     this.#retire();
     const serving = this.#serving;
     serving?.waypoint.drain();
     // Clients of this node come without a tunnel: their requests are waited for as well.
-    await Promise.all([serving?.server.drain(WAYPOINT.drainMs), serving?.waypoint.drained(WAYPOINT.drainMs)]);
+    await Promise.all([serving?.server.drain(withinMs), serving?.waypoint.drained(withinMs)]);
     this.#control.send({ kind: 'drained' });
   }
 

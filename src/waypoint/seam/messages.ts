@@ -27,8 +27,8 @@ export type ToData =
   | { readonly kind: 'listen'; readonly peersFd: number; readonly localFd: number }
   /** To accept nothing more: another process does, or none. */
   | { readonly kind: 'retire' }
-  /** To end what is open in order, and to say so. */
-  | { readonly kind: 'drain' }
+  /** To end what is open in order, and to say so; what is left after so long is given up. */
+  | { readonly kind: 'drain'; readonly withinMs: number }
   /** To cut what is left. Nothing is told after it. */
   | { readonly kind: 'end' };
 

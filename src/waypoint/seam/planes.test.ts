@@ -104,7 +104,7 @@ test('keys that one needs are asked for once, and told to all', () => {
 test('all have to have drained and ended; one that hangs is not waited for without end', async () => {
   const { planes, say, ended, clock } = twoPlanes();
   const done: string[] = [];
-  const drained = planes.drained().then(() => void done.push('drained'));
+  const drained = planes.drained(WAYPOINT.drainMs).then(() => void done.push('drained'));
   say(0, { kind: 'drained' });
   await turn();
   assert.equal(done.length, 0);
@@ -118,7 +118,7 @@ test('all have to have drained and ended; one that hangs is not waited for witho
   await closed;
 
   const hanging = twoPlanes();
-  const given = hanging.planes.drained();
+  const given = hanging.planes.drained(WAYPOINT.drainMs);
   hanging.clock.advance(WAYPOINT.drainMs + WAYPOINT.threadEndMs);
   await given;
 });

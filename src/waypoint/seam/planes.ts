@@ -72,11 +72,11 @@ export class Planes {
     this.#tell({ kind: 'retire' });
   }
 
-  /** Resolves when nothing is under way in any of them, or was given up. */
-  async drained(): Promise<void> {
+  /** Resolves when nothing is under way in any of them, or was given up after so long. */
+  async drained(withinMs: number): Promise<void> {
     for (const plane of this.#planes) this.#draining.add(plane);
-    this.#tell({ kind: 'drain' });
-    await within(this.#clock, WAYPOINT.drainMs + WAYPOINT.threadEndMs, this.#drained.promise);
+    this.#tell({ kind: 'drain', withinMs });
+    await within(this.#clock, withinMs + WAYPOINT.threadEndMs, this.#drained.promise);
   }
 
   /** Cuts what is left; resolves when all of them have ended, whoever does not in time. */
