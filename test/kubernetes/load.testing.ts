@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Cluster } from '../../testbed/kubernetes/cluster.ts';
-import type { Child } from '../../testbed/processes/child.ts';
+import { type Child, startChild } from '../../testbed/processes/child.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
-import { type EchoPod, keepTalking } from './pods.testing.ts';
+import type { EchoPod } from './pods.testing.ts';
 
 const SOON_MS = 60_000;
 /** Longer than a new connection waits between two agents on a busy machine. */
@@ -17,7 +18,7 @@ type Load = { pair: Pair; child: Child; lines: string[] };
 
 /**
  * Requests by a connection that is kept and by a new one each time, and a stream, of every pair: none fails, and no stream ends while `body`
- * runs. The streams have begun before it.
+ * runs. The streams have begun before it. They need no API server.
  */
 export async function undisturbed(
   t: TestContext,
@@ -25,8 +26,9 @@ export async function undisturbed(
   pairs: readonly Pair[],
   body: () => Promise<unknown>,
 ): Promise<void> {
-  const talks = pairs.map((pair) => started(pair, keepTalking(cluster, pair.from, pair.lines)));
-  const loads = pairs.map((pair) => started(pair, keepAsking(cluster, pair)));
+  const start = (words: (pair: Pair) => string[]) => Promise.all(pairs.map((pair) => started(cluster, pair, words(pair))));
+  const talks = await start(({ lines }) => ['talk', lines]);
+  const loads = await start(({ http }) => ['load', `http://${http}/`, PATIENCE]);
   try {
     await waitUntil('lines', SOON_MS, async () => talks.every(({ lines }) => lines.length > 5));
     await body();
@@ -48,16 +50,25 @@ export async function undisturbed(
   }
 }
 
+/** Processes of a pod, by their ids on its node. */
+export async function processesOf(cluster: Cluster, { name, node }: Pick<EchoPod, 'name' | 'node'>): Promise<number[]> {
+  const find = `grep -lzx HOSTNAME=${name} /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3`;
+  return (await cluster.node(node).run('bash', '-c', find)).trim().split('\n').filter(Boolean).map(Number);
+}
+
 function nameOf({ from, to }: Pair): string {
   return `${from.name} to ${to.name}`;
 }
 
-function keepAsking(cluster: Cluster, { from, to, http }: Pair): Child {
-  const words = ['exec', '-i', from.name, '-n', from.namespace, '--', '/echo', 'load', `http://${http}/`, PATIENCE];
-  return cluster.start(`load-${from.name}-${to.name}`, cluster.api.kubectlLine(words));
-}
-
-function started(pair: Pair, child: Child): Load {
+/** The program of the image in the network of the pod, and beside its container: as long as the node is there, it runs. */
+async function started(cluster: Cluster, pair: Pair, words: readonly string[]): Promise<Load> {
+  const { from, to } = pair;
+  const [pid = 0] = await processesOf(cluster, from);
+  const node = cluster.node(from.node);
+  const line = node.line(['nsenter', '--target', String(pid), '--net', '--', `/proc/${pid}/root/echo`, ...words]);
+  const name = `${words[0]}-${from.name}-${to.name}`;
+  const command = ['setpriv', '--pdeathsig', 'KILL', '--', ...line];
+  const child = startChild({ name, command, logPath: join(node.place.dir, 'log', `${name}.log`) }, {});
   const lines: string[] = [];
   child.onLine((line) => lines.push(line));
   return { pair, child, lines };

@@ -73,6 +73,8 @@ oomScoreAdj: 0
 evictionHard: {memory.available: 0%, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
 imageGCHighThresholdPercent: 100
 localStorageCapacityIsolation: false
+# As many as a node's range has addresses for.
+maxPods: 250
 # Pods come and go in tests: be quick about it.
 syncFrequency: 10s
 nodeStatusUpdateFrequency: 5s

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { waitUntil } from '../../testbed/processes/wait.ts';
 import { cluster, SKIP_LONG } from './cluster.testing.ts';
 import { InstalledMesh } from './installed.testing.ts';
-import { type Pair, undisturbed } from './load.testing.ts';
+import { type Pair, processesOf, undisturbed } from './load.testing.ts';
 import { SYSTEM } from './mesh.testing.ts';
 import { addressOf, ask, makeNamespace, runEchoPods, serviceAddressOf } from './pods.testing.ts';
 import { SKIP_SUITE, SUITE, startDns } from './suite.testing.ts';
@@ -11,6 +12,8 @@ import { SKIP_SUITE, SUITE, startDns } from './suite.testing.ts';
 const SOON_MS = 60_000;
 /** 15 s and the time that this machine takes to tell. */
 const LEADS_MS = 20_000;
+/** How long the API server is away: five minutes with 300. */
+const AWAY_MS = Number(process.env.WEFT_API_AWAY_SECONDS ?? 60) * 1_000;
 const READY = '90s';
 const WEB = { name: 'web', namespace: 'shop', node: 'node-a' };
 const NEAR = { name: 'near', namespace: 'shop', node: 'node-a' };
@@ -36,7 +39,7 @@ spec:
       backendRefs: [{ name: store, port: 80 }]
 `;
 
-describe('a control plane and waypoints that are rolled', { skip: SKIP_SUITE !== false ? SKIP_SUITE : SKIP_LONG }, () => {
+describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUITE !== false ? SKIP_SUITE : SKIP_LONG }, () => {
   const running = cluster();
   let mesh: InstalledMesh;
   const kubectl = (...words: string[]): Promise<string> => running().kubectl(...words);
@@ -59,8 +62,10 @@ describe('a control plane and waypoints that are rolled', { skip: SKIP_SUITE !==
   /** What runs in a pod dies, as when it is out of memory. */
   const killProgramsOf = async (pod: string): Promise<void> => {
     const node = await kubectl('get', 'pod', pod, '-n', SYSTEM, '-o', 'jsonpath={.spec.nodeName}');
-    const find = `grep -lzx HOSTNAME=${pod} /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 | xargs kill -KILL`;
-    await running().node(node).run('bash', '-c', find);
+    const pids = await processesOf(running(), { name: pod, node });
+    await running()
+      .node(node)
+      .run('kill', '-KILL', ...pids.map(String));
   };
 
   before(async () => {
@@ -105,6 +110,22 @@ describe('a control plane and waypoints that are rolled', { skip: SKIP_SUITE !==
       await next;
     });
     for (const { name } of running().nodes) assert.notEqual((await mesh.status(name)).controlPlane.syncedAt, null);
+  });
+
+  test('K85: while the API server is away no request fails and no stream ends; back, pods that start are in the mesh', async (t) => {
+    await undisturbed(t, running(), await pairsBy((pod) => addressOf(running(), pod), 8080), async () => {
+      await running().api.kill();
+      await sleep(AWAY_MS);
+      const startMs = performance.now();
+      await running().api.serveAgain();
+      const since = { ...NEAR, name: 'since', node: STORE.node };
+      await runEchoPods(running(), [since]);
+      const url = `http://${await addressOf(running(), since)}:8080/`;
+      await waitUntil('answer of a pod that came since', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+      t.diagnostic(
+        `a pod that came since answers ${Math.round(performance.now() - startMs)} ms after the API server was started`,
+      );
+    });
   });
 
   test('K122: a rollout of a waypoint fails no request and ends no stream, within a node and across', async (t) => {
