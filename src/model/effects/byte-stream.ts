@@ -44,6 +44,8 @@ export type StreamReader = {
    * the rest again, first, after `resume` or to the next reader.
    */
   bytes(buffer: Buffer, start: number, end: number): number;
+  /** How many bytes it can make use of now; without it, or more: whatever there is. It may be offered more than that. */
+  room?(): number;
   /** The peer will send no more; all that it had sent was delivered. Our own direction goes on. */
   end(): void;
   /** There is room again, after `write` said false. */
@@ -89,6 +91,8 @@ export type ByteStream = {
   write(buffer: Buffer, start: number, end: number): boolean;
   /** As `write`, for bytes that a reader was lent: they and the `HEADROOM_BYTES` before `start` may be overwritten on the way. */
   pass(buffer: Buffer, start: number, end: number): boolean;
+  /** How many bytes would not have to wait; without it: nobody can say. */
+  room?(): number;
   /** Bytes taken that have not been handed on. */
   readonly pendingBytes: number;
   /** No more will be written: the peer is told after all that was. Its direction goes on. */

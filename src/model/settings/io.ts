@@ -11,6 +11,16 @@ export const IO_SETTINGS = {
       'bytes',
       'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in a loop.',
     ),
+    turnBytesMax: setting(
+      512 * KIB,
+      'bytes',
+      'Read and written in one turn before connections with much to read wait for the next ones, those of one address after one of each other: the milliseconds by which bulk of one workload may hold up a message of another.',
+    ),
+    muchBytes: setting(
+      16 * KIB,
+      'bytes',
+      'Read of a connection at once, it is one with much to read; also the least that is asked for where what is read goes has less room.',
+    ),
     readAheadBytes: setting(
       64 * KIB,
       'bytes',
@@ -59,7 +69,11 @@ export const IO_SETTINGS = {
     ),
     lingerBytesMax: setting(256 * KIB, 'bytes', 'What such a peer may still send; it is dropped.'),
     lingeringMax: setting(256, 'count', 'Such connections at once; further ones are closed without waiting.'),
-    acceptsPerTurnMax: setting(64, 'count', 'Connections that one listener accepts in one turn.'),
+    acceptsPerTurnMax: setting(
+      16,
+      'count',
+      'Connections that one listener accepts in one turn: each is a third of a millisecond of work, for which all others wait.',
+    ),
     acceptRetryMs: setting(
       100,
       'ms',

@@ -58,7 +58,7 @@ export const TUNNEL_SETTINGS = {
     grownWindowsBytes: setting(
       32 * MIB,
       'bytes',
-      'By how much the windows of the streams of one connection may have grown, all together.',
+      'By how much the windows of streams may have grown, all together: of those that one workload opened, and of those that come to it, in each data thread.',
     ),
     connectionWindowBytes: setting(
       16 * MIB,

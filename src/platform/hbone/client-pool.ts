@@ -11,6 +11,7 @@ import { PooledConnection } from '#platform/hbone/pooled-connection.ts';
 import { revokedPeer, TlsContexts } from '#platform/hbone/tls-contexts.ts';
 import type { Io } from '#platform/io/io.ts';
 import type { TunnelOutcome, TunnelPool } from '#protocol/hbone/transport.ts';
+import { GrownWindows } from '#protocol/http/v2/receive-window.ts';
 import type { Revocations } from '#protocol/identity/revocation.ts';
 
 /** What a pool needs of the outside. */
@@ -55,6 +56,7 @@ class ClientPool implements TunnelPool {
   readonly #entries = new Map<string, Entry>();
   /** All connections that are not closed yet, retired ones included. */
   readonly #alive = new Set<PooledConnection>();
+  readonly #grown = new GrownWindows();
   #closed = false;
   /** What was asked for last, and its key. */
   #last: Partial<TunnelTarget> & Pick<TunnelTarget, 'peers'> = { peers: [] };
@@ -176,7 +178,7 @@ class ClientPool implements TunnelPool {
       if (error !== null)
         log.info({ 'dst.identity': formatIdentity(peer), 'dst.addr': target.address, err: error }, 'HBONE connection lost');
     };
-    const connection = new PooledConnection({ stream, credentials, peer, clock, random, mishaps, closed });
+    const connection = new PooledConnection({ stream, credentials, peer, grown: this.#grown, clock, random, mishaps, closed });
     // Before it can be used: `close` has to find it, too.
     this.#alive.add(connection);
     const unfollow = revocations?.follow(stream.peerChain, () => connection.destroy(revokedPeer()));

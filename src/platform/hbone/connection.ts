@@ -8,6 +8,7 @@ import { ERROR_CODE, PING_PAYLOAD_BYTES } from '#protocol/http/v2/constants.ts';
 import type { Http2Events } from '#protocol/http/v2/events.ts';
 import { TUNNEL_FLOODS } from '#protocol/http/v2/flood-guard.ts';
 import { Keepalive } from '#protocol/http/v2/keepalive.ts';
+import type { GrownWindows } from '#protocol/http/v2/receive-window.ts';
 import type { Http2Settings } from '#protocol/http/v2/settings.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 import { Tunnel, type TunnelCarrier } from '#protocol/http/v2/tunnel.ts';
@@ -24,6 +25,8 @@ export type HboneConnectionEvents = Pick<Http2Events, 'ready' | 'request' | 'goa
 export type HboneConnectionOptions = {
   role: 'client' | 'server';
   settings: Http2Settings;
+  /** Of all connections of the workload. */
+  grown: GrownWindows;
   clock: Clock;
   mishaps: Mishaps;
   events: HboneConnectionEvents;
@@ -58,6 +61,7 @@ export class HboneConnection implements StreamReader, TunnelCarrier {
     this.http2 = new Http2Connection({
       role: options.role,
       settings: options.settings,
+      grown: options.grown,
       transport: { write: (buffer, start, end) => this.#write(buffer, start, end), writable: () => !this.#full },
       floods: TUNNEL_FLOODS,
       nowMs: () => options.clock.monotonicMs(),

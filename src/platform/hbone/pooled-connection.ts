@@ -11,6 +11,7 @@ import { HBONE_CLIENT_SETTINGS } from '#protocol/hbone/settings.ts';
 import type { TunnelOutcome } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, errorCodeName } from '#protocol/http/v2/constants.ts';
 import type { Header } from '#protocol/http/v2/field.ts';
+import type { GrownWindows } from '#protocol/http/v2/receive-window.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 
 const IDLE_SPREAD = 0.1;
@@ -23,6 +24,8 @@ export type PooledConnectionOptions = {
   stream: ByteStream;
   credentials: Credentials;
   peer: Identity;
+  /** Of all connections of the pool. */
+  grown: GrownWindows;
   clock: Clock;
   random: Random;
   mishaps: Mishaps;
@@ -51,6 +54,7 @@ export class PooledConnection {
     this.#connection = new HboneConnection(options.stream, {
       role: 'client',
       settings: HBONE_CLIENT_SETTINGS,
+      grown: options.grown,
       clock: options.clock,
       mishaps: options.mishaps,
       events: {

@@ -12,6 +12,7 @@ import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { ERROR_CODE, Http2Error } from '#protocol/http/v2/constants.ts';
 import type { Field } from '#protocol/http/v2/field.ts';
 import { readRequestHead } from '#protocol/http/v2/heads.ts';
+import type { GrownWindows } from '#protocol/http/v2/receive-window.ts';
 import { IGNORE, type StreamHandler } from '#protocol/http/v2/roles.ts';
 import type { Http2Stream } from '#protocol/http/v2/stream.ts';
 import type { Tunnel } from '#protocol/http/v2/tunnel.ts';
@@ -23,6 +24,8 @@ export type SessionInfo = { peer: Identity; remoteAddress: IpAddress; remotePort
 export type ServerSessionOptions = {
   stream: ByteStream;
   peer: Identity;
+  /** Of all sessions of the server. */
+  grown: GrownWindows;
   clock: Clock;
   log: Log;
   mishaps: Mishaps;
@@ -53,6 +56,7 @@ export function startSession(options: ServerSessionOptions): ServerSession {
   const connection: HboneConnection = new HboneConnection(bytes, {
     role: 'server',
     settings: HBONE_SERVER_SETTINGS,
+    grown: options.grown,
     clock,
     mishaps,
     events: {

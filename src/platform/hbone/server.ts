@@ -12,6 +12,7 @@ import { type ServerSession, type SessionInfo, startSession } from '#platform/hb
 import { revokedPeer, TlsContexts, verifiedPeer } from '#platform/hbone/tls-contexts.ts';
 import type { Io } from '#platform/io/io.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
+import { GrownWindows } from '#protocol/http/v2/receive-window.ts';
 import type { Revocations } from '#protocol/identity/revocation.ts';
 import { verifyClient } from '#protocol/identity/spiffe.ts';
 
@@ -68,6 +69,7 @@ class Server implements HboneServer {
   /** Those that are no sessions yet. */
   readonly #raw = new Set<ByteStream>();
   readonly #sessions = new Set<ServerSession>();
+  readonly #grown = new GrownWindows();
   #phase: 'open' | 'draining' | 'closed' = 'open';
   #onEmpty: () => void = () => {};
 
@@ -187,6 +189,7 @@ class Server implements HboneServer {
     const session = startSession({
       stream,
       peer: verdict.peer,
+      grown: this.#grown,
       clock,
       log,
       mishaps,

@@ -106,6 +106,10 @@ class Direction implements StreamReader {
     return bytes;
   }
 
+  room(): number {
+    return this.#to.room?.() ?? Number.POSITIVE_INFINITY;
+  }
+
   end(): void {
     this.#to.end();
   }

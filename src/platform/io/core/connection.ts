@@ -61,6 +61,11 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
     return this.#over !== null;
   }
 
+  /** Traffic of a workload comes from its address, whether it is its app's or, from another node, its agent's. */
+  get owner(): string {
+    return this.remote.ip;
+  }
+
   /** For its receiver. */
   get ending(): StreamOver | 'cut' | null {
     return this.#over;
@@ -183,7 +188,10 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   hasRoom(): void {
     if (this.#roomPlanned) return;
     this.#roomPlanned = true;
-    this.#host.loop.soon({ run: () => this.#tellRoom() });
+    const { loop } = this.#host;
+    const task = { run: () => this.#tellRoom() };
+    if (loop.isFull) loop.inTurn(this.owner, task);
+    else loop.soon(task);
   }
 
   #tellRoom(): void {

@@ -2,6 +2,7 @@ import { HEADROOM_BYTES } from '#model/effects/byte-stream.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { IO } from '#model/settings/io.ts';
+import { FairQueue } from '#model/share/fair-queue.ts';
 import { ERRNO, errnoName } from '#platform/ffi/libc.ts';
 import { Memory } from '#platform/ffi/memory.ts';
 import { EPOLL, EventList, Libuv, type Syscalls } from '#platform/ffi/syscalls.ts';
@@ -35,7 +36,8 @@ function unusable(why: string): WeftError {
 /**
  * One thread's loop over descriptors: it blocks in an epoll of its own, in which libuv's back-end descriptor is one of many,
  * and goes round libuv whenever that has something to do, so that timers and what else Node.js does go on; promises go on in each
- * turn. A turn ends with what its watchers wrote being sent, each in one piece.
+ * turn. A turn ends with what its watchers wrote being sent, each in one piece. Where there is much to move, those who have much of it
+ * wait for their turn, and all others go first: a message of one workload is not held up by the bulk of another.
  */
 export class Loop {
   readonly calls: Syscalls;
@@ -54,6 +56,9 @@ export class Loop {
   #late = new Tasks();
   /** Empty, for the tasks that come while those are done. */
   #spare = new Tasks();
+  /** Those with much to move, by the address of their peer: on a node that is whose they are. */
+  readonly #much = new FairQueue<Task>();
+  #movedBytes = 0;
   #keepAlive: NodeJS.Timeout | null = null;
   #running = false;
   #isLibuvReady = false;
@@ -123,6 +128,22 @@ export class Loop {
     this.#start();
   }
 
+  /** Bytes were read or written. */
+  moved(bytes: number): void {
+    this.#movedBytes += bytes;
+  }
+
+  /** So many have been in this turn that who has many more should wait, by `inTurn`. */
+  get isFull(): boolean {
+    return this.#movedBytes >= IO.turnBytesMax;
+  }
+
+  /** When it is the turn of `owner`, and of this among all that it has waiting. */
+  inTurn(owner: string, task: Task): void {
+    this.#much.add(owner, task);
+    this.#start();
+  }
+
   #start(): void {
     if (this.#running) return;
     this.#running = true;
@@ -146,12 +167,14 @@ export class Loop {
       }
       const timeoutMs = this.#turns.wait(this.#libuv.timeoutMs);
       if (timeoutMs === 0 && round > 0) break;
-      const waits = timeoutMs !== 0 && this.#soon.count === 0 && this.#late.count === 0;
+      const waits = timeoutMs !== 0 && this.#soon.count === 0 && this.#late.count === 0 && this.#much.size === 0;
       const count = this.calls.epollWait(this.#epoll, this.#list, waits ? timeoutMs : 0);
       if (count < 0 && count !== -ERRNO.interrupted) throw unusable(`epoll_wait: ${errnoName(-count)}`);
       if (waits) this.#libuv.updateTime();
+      this.#movedBytes = 0;
       for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
       this.#finish();
+      this.#moveMuch();
       this.#turns.runPromises();
     }
     setImmediate(this.#turn);
@@ -175,6 +198,21 @@ export class Loop {
     } catch (error) {
       this.#mishaps.report('relay', error);
     }
+  }
+
+  /** As much again as others have moved in this turn: neither can keep the other from going on. */
+  #moveMuch(): void {
+    if (this.#much.size === 0) return;
+    this.#movedBytes = 0;
+    // Each at most once: what waits anew was served just now.
+    for (let left = this.#much.size; left > 0 && !this.isFull; left--) {
+      try {
+        this.#much.take()?.run();
+      } catch (error) {
+        this.#mishaps.report('relay', error);
+      }
+    }
+    this.#finish();
   }
 
   /** Tasks may bring others; those that go on and on have to wait for the next turn. False: there were none. */

@@ -1,4 +1,5 @@
 import { FINISHED, HEADROOM_BYTES, type StreamOver, type StreamReader, withHeadroom } from '#model/effects/byte-stream.ts';
+import { IO } from '#model/settings/io.ts';
 import { ERRNO } from '#platform/ffi/libc.ts';
 import type { Channel } from './channel.ts';
 import { type Loop, READY } from './loop.ts';
@@ -14,6 +15,8 @@ export type ReceiverOwner = {
   mistaken(error: unknown): void;
   /** What is waited for may have changed. */
   listen(): void;
+  /** Whose it is, among those that share the loop. */
+  readonly owner: string;
   /** The peer's direction has ended, and the reader knows. */
   peerEnded(): void;
 };
@@ -32,6 +35,10 @@ export class Receiver implements Task {
   #ended = false;
   #endTold = false;
   #planned = false;
+  /** What the last read brought. */
+  #lastBytes = 0;
+  /** Has much to read, and waits for its turn. */
+  #waitsItsTurn = false;
 
   constructor(loop: Loop, channel: Channel, owner: ReceiverOwner) {
     this.#loop = loop;
@@ -50,7 +57,7 @@ export class Receiver implements Task {
 
   /** What is waited for, as bits of READY: bytes, or an end that a paused reader is to be told of when no bytes are before it. */
   get awaits(): number {
-    if (this.#reader === null || this.#ended || this.#rest !== null) return 0;
+    if (this.#reader === null || this.#ended || this.#rest !== null || this.#waitsItsTurn) return 0;
     if (!this.#paused) return READY.read;
     return this.#peeked < 0 ? READY.peerEnd : 0;
   }
@@ -75,15 +82,46 @@ export class Receiver implements Task {
 
   /** The descriptor has something to tell; false: nobody wants to know now. */
   ready(): boolean {
+    if (this.#waitsItsTurn) return true;
     const { awaits } = this;
-    if (awaits === READY.read) this.#receive();
+    if (awaits === READY.read && this.#isMuch && this.#loop.isFull) this.#waitItsTurn();
+    else if (awaits === READY.read) this.#receive();
     else if (awaits === READY.peerEnd) this.#peek();
     return awaits !== 0;
   }
 
+  /** It is likely that the next read brings as much. */
+  get #isMuch(): boolean {
+    return this.#lastBytes >= IO.muchBytes;
+  }
+
+  /** What is ready stays so: until then nobody asks. */
+  #waitItsTurn(): void {
+    this.#waitsItsTurn = true;
+    this.#owner.listen();
+    this.#loop.inTurn(this.#owner.owner, this.#turn);
+  }
+
+  readonly #turn: Task = {
+    run: () => {
+      this.#waitsItsTurn = false;
+      if (this.#owner.ending !== null) return;
+      if (this.awaits === READY.read) this.#receive();
+      if (!this.#goesOn()) return;
+      if (this.awaits === READY.read && this.#isMuch) this.#waitItsTurn();
+      else this.#owner.listen();
+    },
+  };
+
+  /** No more than can go on: what a stalled sink has been handed, somebody has to keep. */
+  get #room(): number {
+    const wanted = this.#reader?.room?.() ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#loop.input.length - HEADROOM_BYTES, Math.max(IO.muchBytes, wanted));
+  }
+
   #receive(): void {
     const { input } = this.#loop;
-    const room = input.length - HEADROOM_BYTES;
+    const room = this.#room;
     let filled = 0;
     let result = 0;
     if (this.#peeked >= 0) {
@@ -95,6 +133,8 @@ export class Receiver implements Task {
       result = this.channel.receive(input, HEADROOM_BYTES + filled, room - filled);
       if (result > 0) filled += result;
     } while ((result > 0 && filled < room && this.channel.readsOn(filled)) || result === -ERRNO.interrupted);
+    this.#lastBytes = filled;
+    this.#loop.moved(filled);
     if (filled > 0) this.#offer(input.buffer, HEADROOM_BYTES, HEADROOM_BYTES + filled);
     if (this.#owner.ending === null) this.#received(result);
   }
@@ -157,7 +197,9 @@ export class Receiver implements Task {
     this.settle();
     if (this.#owner.ending !== null || this.#reader === null) return;
     this.#owner.listen();
-    if (this.#goesOn() && this.awaits === READY.read && (this.#peeked >= 0 || this.channel.hasMore())) this.#receive();
+    if (!this.#goesOn() || this.awaits !== READY.read || (this.#peeked < 0 && !this.channel.hasMore())) return;
+    if (this.#isMuch && this.#loop.isFull) this.#waitItsTurn();
+    else this.#receive();
   }
 
   /** Also after a call that may have ended it. */

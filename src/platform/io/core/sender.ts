@@ -54,6 +54,7 @@ export class Sender implements Task {
   /** False: so much waits that the caller should, too. */
   write(buffer: Buffer, start: number, end: number): boolean {
     if (this.#ended || end <= start) return true;
+    this.#loop.moved(end - start);
     const result = this.#outgoing.put(this.channel, buffer, start, end);
     if (result < 0) {
       this.#owner.fail(result);

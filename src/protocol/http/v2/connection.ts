@@ -8,7 +8,7 @@ import { demand, FrameReader, readErrorCode, readGoaway, readIncrement, requireO
 import { goawayFrame, pingFrame, rstStreamFrame, settingsAckFrame, windowUpdateFrame } from './frame-writer.ts';
 import { type HeaderBlock, HeaderBlocks } from './header-blocks.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { ConnectionWindow } from './receive-window.ts';
+import { ConnectionWindow, GrownWindows } from './receive-window.ts';
 import { IGNORE, type StreamHandler, type StreamHost, type Transport } from './roles.ts';
 import { applySettings, DEFAULT_PEER_SETTINGS, openingBytes, type PeerSettings } from './settings.ts';
 import { Http2Stream } from './stream.ts';
@@ -39,14 +39,14 @@ export class Http2Connection implements StreamHost {
 
   /** Sends the preface and our settings at once. */
   constructor(options: Http2Options) {
-    const { settings, role } = options;
+    const { settings, role, grown = new GrownWindows() } = options;
     this.#options = options;
     this.transport = options.transport;
     this.#cut = new CutStreams(role);
     const sink = { data: this.#onData.bind(this), frame: this.#onFrame.bind(this) };
     this.#reader = new FrameReader(sink, settings.frameBytesMax, role === 'server');
     this.#blocks = new HeaderBlocks(settings.headerListBytesMax, settings.headerBlockBytesMax ?? settings.headerListBytesMax);
-    this.window = new ConnectionWindow(settings, (bytes) => {
+    this.window = new ConnectionWindow(settings, grown, (bytes) => {
       if (!this.#dead) this.#put(windowUpdateFrame(0, bytes));
     });
     this.#floods = new FloodGuard(options.nowMs, options.floods);

@@ -1,6 +1,7 @@
 import type { Http2Error } from './constants.ts';
 import type { Field } from './field.ts';
 import type { FloodLimits } from './flood-guard.ts';
+import type { GrownWindows } from './receive-window.ts';
 import type { StreamHandler, Transport } from './roles.ts';
 import type { Http2Settings } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
@@ -26,6 +27,8 @@ export type Http2Events = {
 export type Http2Options = {
   role: 'client' | 'server';
   settings: Http2Settings;
+  /** Shared by connections whose windows grow within one bound; without it, this one has a bound to itself. */
+  grown?: GrownWindows | undefined;
   transport: Transport;
   events: Http2Events;
   floods: FloodLimits;

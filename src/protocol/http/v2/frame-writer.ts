@@ -93,3 +93,29 @@ export function headersFrames(streamId: number, block: Uint8Array, endStream: bo
   } while (at < block.length);
   return Buffer.concat(parts);
 }
+
+/** Several frames are put together in here, so that small frame limits do not cost one write each. */
+export const DATA_FRAMES = Buffer.allocUnsafeSlow(256 * 1024);
+
+/** A part of a stream's bytes. `endAt`: the place after the last byte of its direction; -1: elsewhere. */
+export type DataPart = { readonly start: number; readonly bytes: number; readonly endAt: number };
+
+/** Copies a part into DATA_FRAMES, as much of it as there is room for; how many of its bytes, and how much of that they fill. */
+export function writeDataFrames(
+  streamId: number,
+  from: Buffer,
+  { start, bytes, endAt }: DataPart,
+  frameBytesMax: number,
+): { sent: number; filled: number } {
+  let sent = 0;
+  let filled = 0;
+  while (sent < bytes && filled + FRAME_HEADER_BYTES < DATA_FRAMES.length) {
+    const piece = Math.min(bytes - sent, frameBytesMax, DATA_FRAMES.length - filled - FRAME_HEADER_BYTES);
+    const flags = start + sent + piece === endAt ? FLAG.endStream : 0;
+    writeFrameHeader(DATA_FRAMES, filled, piece, FRAME.data, flags, streamId);
+    from.copy(DATA_FRAMES, filled + FRAME_HEADER_BYTES, start + sent, start + sent + piece);
+    filled += FRAME_HEADER_BYTES + piece;
+    sent += piece;
+  }
+  return { sent, filled };
+}

@@ -47,6 +47,11 @@ export class ReceiveWindow {
   }
 }
 
+/** By how much the windows of open streams have grown, of one connection or of several that have one bound together. */
+export class GrownWindows {
+  bytes = 0;
+}
+
 /** What a peer may send on a connection, all its streams together. */
 export class ConnectionWindow {
   /** Whether bytes are given back when they arrive: streams that nobody reads then hold only their own windows. */
@@ -54,13 +59,13 @@ export class ConnectionWindow {
   readonly #window: ReceiveWindow;
   readonly #settings: Http2Settings;
   readonly #announce: (bytes: number) => void;
-  /** By how much the windows of open streams have grown. */
-  #grownBytes = 0;
+  readonly #grown: GrownWindows;
 
-  constructor(settings: Http2Settings, announce: (bytes: number) => void) {
+  constructor(settings: Http2Settings, grown: GrownWindows, announce: (bytes: number) => void) {
     this.givesBackOnArrival = settings.giveBack === 'on-arrival';
     this.#window = new ReceiveWindow(settings.connectionWindowBytes);
     this.#settings = settings;
+    this.#grown = grown;
     this.#announce = announce;
   }
 
@@ -79,14 +84,14 @@ export class ConnectionWindow {
   /** By how much a stream's window of so many bytes grows now. */
   growth(bytes: number): number {
     const { streamWindowBytesMax = 0, grownWindowsBytesMax = 0 } = this.#settings;
-    if (bytes >= streamWindowBytesMax || this.#grownBytes + bytes > grownWindowsBytesMax) return 0;
-    this.#grownBytes += bytes;
+    if (bytes >= streamWindowBytesMax || this.#grown.bytes + bytes > grownWindowsBytesMax) return 0;
+    this.#grown.bytes += bytes;
     return bytes;
   }
 
   /** A stream is closed whose window had grown. */
   shrink(bytes: number): void {
-    this.#grownBytes -= bytes;
+    this.#grown.bytes -= bytes;
   }
 
   #giveBack(bytes: number): void {

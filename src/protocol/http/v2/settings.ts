@@ -23,7 +23,7 @@ export type Http2Settings = {
   headerBlockBytesMax?: number;
   /** When bytes of a stream are given back to the connection's window; `on-arrival`: streams cannot hold up one another. */
   giveBack?: 'on-arrival' | 'when-taken';
-  /** Up to which the window of a stream grows whose reader keeps up, and by how much those of a connection together. */
+  /** Up to which the window of a stream grows whose reader keeps up, and by how much those that have a bound together. */
   streamWindowBytesMax?: number;
   grownWindowsBytesMax?: number;
   /** Servers: a CONNECT with :protocol is understood (RFC 8441). */

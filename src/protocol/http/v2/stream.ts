@@ -1,15 +1,22 @@
 import type { Numbered } from '#model/effects/number-table.ts';
 import { ERROR_CODE, FLAG, FRAME, FRAME_HEADER_BYTES } from './constants.ts';
 import type { Header } from './field.ts';
-import { endStreamFrame, headersFrames, rstStreamFrame, windowUpdateFrame, writeFrameHeader } from './frame-writer.ts';
+import {
+  DATA_FRAMES,
+  type DataPart,
+  endStreamFrame,
+  headersFrames,
+  rstStreamFrame,
+  windowUpdateFrame,
+  writeDataFrames,
+  writeFrameHeader,
+} from './frame-writer.ts';
 import { BLOCK } from './hpack-encoder.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { StreamHandler, StreamHost, TrailerSource } from './roles.ts';
 
 type Pending = { buffer: Buffer; at: number; end: number };
 
-/** Several frames are put together in here, so that small frame limits do not cost one write each. */
-const BATCH = Buffer.allocUnsafeSlow(256 * 1024);
 const NOTHING_MORE = (): void => {};
 
 /** One HTTP/2 stream that carries bytes both ways. */
@@ -47,6 +54,12 @@ export class Http2Stream implements Numbered<Http2Stream> {
     let bytes = 0;
     for (const { at, end } of this.#pending ?? []) bytes += end - at;
     return bytes;
+  }
+
+  /** Bytes that windows and transport would let out now. */
+  room(): number {
+    if (this.#pending !== null || !this.#host.transport.writable()) return 0;
+    return Math.max(0, Math.min(this.#sendWindowBytes, this.#host.sendWindowBytes));
   }
 
   /** Headers of ours have gone out. */
@@ -165,10 +178,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
         return;
       }
       pending.shift();
-      if (last) {
-        this.#finishLocal();
-        return;
-      }
+      if (last) return void this.#finishLocal();
     }
     this.#pending = null;
     if (this.#endWanted !== null) this.#sendEnd();
@@ -231,7 +241,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
       const sent =
         spoils && allowed <= host.peer.frameBytesMax
           ? this.#transmitInPlace(buffer, at, allowed, last && at + allowed === end)
-          : this.#transmitBatch(buffer, at, allowed, last ? end : -1);
+          : this.#transmitBatch(buffer, { start: at, bytes: allowed, endAt: last ? end : -1 });
       this.#sendWindowBytes -= sent;
       host.sendWindowBytes -= sent;
       at += sent;
@@ -246,19 +256,9 @@ export class Http2Stream implements Numbered<Http2Stream> {
     return bytes;
   }
 
-  /** `endAt`: the place after the last byte of our direction; -1: elsewhere. */
-  #transmitBatch(buffer: Buffer, start: number, bytes: number, endAt: number): number {
-    let sent = 0;
-    let filled = 0;
-    while (sent < bytes && filled + FRAME_HEADER_BYTES < BATCH.length) {
-      const piece = Math.min(bytes - sent, this.#host.peer.frameBytesMax, BATCH.length - filled - FRAME_HEADER_BYTES);
-      const flags = start + sent + piece === endAt ? FLAG.endStream : 0;
-      writeFrameHeader(BATCH, filled, piece, FRAME.data, flags, this.id);
-      buffer.copy(BATCH, filled + FRAME_HEADER_BYTES, start + sent, start + sent + piece);
-      filled += FRAME_HEADER_BYTES + piece;
-      sent += piece;
-    }
-    this.#host.transport.write(BATCH, 0, filled);
+  #transmitBatch(buffer: Buffer, part: DataPart): number {
+    const { sent, filled } = writeDataFrames(this.id, buffer, part, this.#host.peer.frameBytesMax);
+    this.#host.transport.write(DATA_FRAMES, 0, filled);
     return sent;
   }
 

@@ -67,6 +67,10 @@ export class Tunnel implements ByteStream {
     return this.#stream.pendingBytes;
   }
 
+  room(): number {
+    return this.#stream.room();
+  }
+
   get isOver(): boolean {
     return this.#over !== null;
   }
