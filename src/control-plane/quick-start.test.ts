@@ -110,13 +110,15 @@ class Disk {
       readList: async () => this.list,
       read: async (id) => {
         const bytes = this.pieces.get(id) ?? assert.fail(`there is no ${id}`);
-        if (!bytes.includes('wires')) await this.gate;
+        if (!bytes.includes('framed')) await this.gate;
         return bytes;
       },
-      write: async (pieces, listOf) => {
-        const ids = pieces.map(() => `piece-${this.#named++}`);
-        for (const [at, id] of ids.entries()) await life.write(() => void this.pieces.set(id, pieces[at] ?? assert.fail()));
-        const { list, ids: kept } = listOf(ids);
+      write: async (piece) => {
+        const id = `piece-${this.#named++}`;
+        await life.write(() => void this.pieces.set(id, piece));
+        return id;
+      },
+      writeList: async (list, kept) => {
         await life.write(() => {
           this.list = list;
         });

@@ -43,6 +43,7 @@ export class QuickStart {
       await inTurns(store.restoring(served), clock, CONTROL.serveTurnMs);
       log.info({ resources: store.counts() }, 'what was in force before the restart is served');
       serves();
+      await inTurns(store.indexing(), clock, CONTROL.serveTurnMs);
     }
     return kept.parts();
   }

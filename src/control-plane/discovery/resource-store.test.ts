@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { tryParseIp } from '#model/address/ip.ts';
+import { atOnce } from '#model/effects/work.ts';
 import type { Authorization } from '#model/mesh/authorization.ts';
 import type { Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -168,4 +169,30 @@ test('a policy is looked up by its name, and found by no other', () => {
   const store = storeOf({ policies: [samplePolicy()] });
   assert.deepEqual(names(store.lookup(AUTHORIZATION_TYPE, 'shop/deny-reviews')), ['deny-reviews']);
   assert.deepEqual(store.lookup(AUTHORIZATION_TYPE, 'deny-reviews'), []);
+});
+
+test('what was served before a restart is found by whatever leads to it, and forgotten as anything else, before and after it was indexed', () => {
+  const before = storeOf(bookshop);
+  for (const isIndexed of [false, true]) {
+    const store = new ResourceStore(0);
+    atOnce(store.restoring(before.segments().map(({ take }) => take())));
+    if (isIndexed) atOnce(store.indexing());
+    for (const { ask, want } of lookups) assert.deepEqual(names(store.lookup(ADDRESS_TYPE, ask)), want);
+    assert.deepEqual(names(store.onNode('node-2')), ['b']);
+    store.apply(delta({ workloads: [{ ...B, addresses: ip('10.1.0.9'), node: 'node-1' }] }));
+    assert.deepEqual([store.lookup(ADDRESS_TYPE, '/10.1.0.2'), names(store.onNode('node-2'))], [[], []]);
+  }
+});
+
+test('a change right after a restart leaves nothing of before to be found', () => {
+  const store = new ResourceStore(0);
+  atOnce(
+    store.restoring(
+      storeOf(bookshop)
+        .segments()
+        .map(({ take }) => take()),
+    ),
+  );
+  store.apply(delta({ workloads: [{ ...B, addresses: ip('10.1.0.9'), node: 'node-1' }] }));
+  assert.deepEqual([store.lookup(ADDRESS_TYPE, '/10.1.0.2'), names(store.lookup(ADDRESS_TYPE, '/10.1.0.9'))], [[], ['b']]);
 });

@@ -1,11 +1,9 @@
-import { MultiMap } from '#control-plane/index/multi-map.ts';
 import type { ServedSegment, TableName } from '#control-plane/kept/segments.ts';
-import { compareText } from '#control-plane/resources/metadata.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { MeshDelta } from '#model/mesh/mesh-state.ts';
 import type { WaypointConfig } from '#model/waypoint/config.ts';
 import { ChangeLog } from '#protocol/xds/change-log.ts';
-import { EncodedBlocks, type ServedBlock } from '#protocol/xds/encoded-block.ts';
+import { EncodedBlocks } from '#protocol/xds/encoded-blocks.ts';
 import {
   asLegacyWorkload,
   type EncodedResource,
@@ -14,10 +12,11 @@ import {
   encodeWaypointConfig,
   encodeWorkload,
 } from '#protocol/xds/encoded-resource.ts';
-import { HashedIndex } from '#protocol/xds/hashed-index.ts';
 import { type Buckets, HeldNames } from '#protocol/xds/held-names.ts';
+import type { KeptBlock, ServedBlock } from '#protocol/xds/resource-block.ts';
 import type { ResourceView } from '#protocol/xds/subscription.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl, WAYPOINT_CONFIG_TYPE, WORKLOAD_TYPE } from '#protocol/xds/type-urls.ts';
+import { AddressIndex } from './address-index.ts';
 
 /** What the index says has changed; null stands for gone. */
 export type StoreDelta = { mesh: MeshDelta; waypoints: ReadonlyMap<string, WaypointConfig | null> };
@@ -32,12 +31,7 @@ export class ResourceStore implements ResourceView {
     policies: new Table(),
     waypoints: new Table(),
   };
-  /** `<network>/<ip>` → places of addresses that answer to it: each has a word of its own, which would take more than what is sent. */
-  readonly #byAlias = new HashedIndex();
-  /** Node → uids of its workloads: an on-demand client of that node is sent them unasked. */
-  readonly #byNode = new MultiMap<string, string>();
-  /** Service key → uids of its workloads. */
-  readonly #members = new MultiMap<string, string>();
+  readonly #index = new AddressIndex(this.#tables.addresses.blocks);
   readonly #startedAt: string;
   #revision = 0;
 
@@ -82,18 +76,29 @@ export class ResourceStore implements ResourceView {
     return gone;
   }
 
-  /** Takes in what was served before a restart, piece by piece. */
+  /** Takes in what was served before a restart, piece by piece: as the first of all, while nobody is served. */
   *restoring(segments: readonly ServedSegment[]): Work<void> {
-    for (const { table, resources } of segments)
-      yield* this.taking(resources.map((resource) => ({ table, name: resource.name, resource })));
-    this.trim();
+    for (const { table, blocks } of segments) {
+      for (const block of blocks) {
+        this.#tables[table].restore(block);
+        yield;
+      }
+    }
+    for (const { names } of Object.values(this.#tables)) yield* names.refreshing();
+    this.#index.restored();
+    this.#revision += 1;
+  }
+
+  /** What on-demand clients ask for is found sooner once this is done, after `restoring`. */
+  indexing(): Work<void> {
+    return this.#index.completing();
   }
 
   /** Everything that is served, in pieces with keys that stay; `revision` is another one once a piece is. */
   segments(): { key: string; revision: number; take(): ServedSegment }[] {
     return TABLE_NAMES.flatMap((table) =>
-      this.#tables[table].blocks.groups().map(({ revision, resources }, at) => {
-        return { key: `${table}-${at}`, revision, take: () => ({ table, resources: resources() }) };
+      this.#tables[table].blocks.groups().map(({ revision, kept }, at) => {
+        return { key: `${table}-${at}`, revision, take: () => ({ table, blocks: kept() }) };
       }),
     );
   }
@@ -151,18 +156,18 @@ export class ResourceStore implements ResourceView {
   }
 
   onNode(node: string): readonly EncodedResource[] {
-    return this.#named(this.#byNode.at(node));
+    return this.#named(this.#index.onNode(node));
   }
 
   /** In ztunnel's order: uid, workload by address, then service by key or address with its workloads. */
   #lookupAddress(name: string): readonly EncodedResource[] {
     const own = this.#tables.addresses.blocks.get(name);
     if (own?.kind === 'workload') return [own];
-    const others = this.#answeringTo(name);
+    const others = this.#index.answeringTo(name);
     const workloads = others.filter(({ kind }) => kind === 'workload');
     if (workloads.length > 0) return workloads;
     const services = own === undefined ? others : [own];
-    return services.flatMap((service) => [service, ...this.#named(this.#members.at(service.name))]);
+    return services.flatMap((service) => [service, ...this.#named(this.#index.membersOf(service.name))]);
   }
 
   #named(names: Iterable<string>): EncodedResource[] {
@@ -181,32 +186,14 @@ export class ResourceStore implements ResourceView {
     }
   }
 
-  #answeringTo(alias: string): EncodedResource[] {
-    const { blocks } = this.#tables.addresses;
-    const found = this.#byAlias.at(alias).map((place) => blocks.at(place));
-    return found.filter(({ aliases }) => aliases.includes(alias)).sort((a, b) => compareText(a.name, b.name));
-  }
-
   #putAddress(name: string, next: EncodedResource | null): boolean {
+    this.#index.complete();
     const { blocks } = this.#tables.addresses;
     const [before, place] = [blocks.get(name), blocks.placeOf(name)];
     if (!this.#tables.addresses.put(name, next)) return false;
-    if (before !== undefined) {
-      for (const alias of before.aliases) this.#byAlias.remove(alias, place ?? -1);
-      for (const [index, key] of this.#indexKeys(before)) index.remove(key, name);
-    }
-    if (next !== null) {
-      for (const alias of next.aliases) this.#byAlias.add(alias, blocks.placeOf(name) ?? -1);
-      for (const [index, key] of this.#indexKeys(next)) index.add(key, name);
-    }
+    if (before !== undefined) this.#index.drop(before, place ?? -1);
+    if (next !== null) this.#index.put(next);
     return true;
-  }
-
-  /** Every index entry that leads to a resource: taken out for the old version, put in for the new one. */
-  *#indexKeys(resource: EncodedResource): Iterable<[MultiMap<string, string>, string]> {
-    if (resource.kind !== 'workload') return;
-    if (resource.node !== '') yield [this.#byNode, resource.node];
-    for (const service of resource.services) yield [this.#members, service];
   }
 }
 
@@ -242,6 +229,11 @@ class Table {
   readonly blocks = new EncodedBlocks();
   readonly log = new ChangeLog();
   readonly names = new HeldNames((name) => this.blocks.get(name)?.version ?? '');
+
+  restore(block: KeptBlock): void {
+    this.blocks.restore(block);
+    for (const name of block.names) this.names.holdNew(name);
+  }
 
   /** True when the resource under `name` is now another one on the wire. */
   put(name: string, next: EncodedResource | null): boolean {

@@ -1,6 +1,5 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
-import { inTurns, type Work } from '#model/effects/work.ts';
 import { messageOf } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
 import { decodeServed, decodeValues, encodeServed, encodeValues, type ServedSegment } from './segments.ts';
@@ -11,8 +10,10 @@ export type PieceStore = {
   readList(): Promise<string | null>;
   /** Errors: Error when there is none of that name, or it is not what was written. */
   read(id: string): Promise<Buffer>;
-  /** Writes pieces, then the list that `listOf` makes of their names, and removes what it does not name; whole or not at all. */
-  write(pieces: readonly Buffer[], listOf: (ids: readonly string[]) => { list: string; ids: readonly string[] }): Promise<void>;
+  /** Writes a piece, and returns its name. */
+  write(piece: Buffer): Promise<string>;
+  /** Writes the list, whole or not at all, and removes pieces that `ids` does not name. */
+  writeList(list: string, ids: readonly string[]): Promise<void>;
 };
 
 /** From what the state was made: it is of use only where all of that is the same. */
@@ -33,9 +34,10 @@ export type Moment = {
   parts: readonly { key: string; revision: string; take(): readonly object[] }[];
 };
 
-type List = { format: 2; sources: Sources; served: string[]; parts: [word: string, id: string][] };
+type Written = [word: string, id: string];
+type List = { format: 3; sources: Sources; served: Written[]; parts: Written[] };
 
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** What is needed to keep a state; fewer addresses and policies than `from` are not worth it. */
 export type KeptStateOptions = { store: PieceStore; build: string; from: number; clock: Clock; log: Log };
@@ -82,7 +84,13 @@ export class KeptState {
     const list = this.#list;
     if (list === null || list.sources.configuration !== configuration || list.sources.registrations !== registrations)
       return null;
-    return this.#readAll(list.served, decodeServed);
+    const served = await this.#readAll(
+      list.served.map(([, id]) => id),
+      decodeServed,
+    );
+    // What is restored lies in the same pieces, in which nothing has changed since.
+    if (served !== null) for (const [word, id] of list.served) this.#written.set(wordOf({ key: keyIn(word), revision: 0 }), id);
+    return served;
   }
 
   /** What a source made of its content, which it finds again by that: it may be of other content. */
@@ -135,34 +143,27 @@ export class KeptState {
       });
   }
 
-  async #write(moment: Moment): Promise<void> {
+  /** One piece after the other, each on the disk before the next is made: memory is taken for one of them. */
+  async #write({ sources, served, parts }: Moment): Promise<void> {
     const isFresh = (piece: { key: string; revision: string | number }) => !this.#written.has(wordOf(piece));
-    const encoders = [
-      ...moment.served.filter(isFresh).map((piece) => {
-        const segment = piece.take();
-        return { word: wordOf(piece), encode: () => encodeServed(segment) };
-      }),
-      ...moment.parts.filter(isFresh).map((piece) => ({ word: wordOf(piece), encode: () => encodeValues(piece.take()) })),
-    ];
-    const fresh = await inTurns(encoding(encoders), this.#options.clock, CONTROL.serveTurnMs);
-    const written = new Map<string, string>();
-    await this.#options.store.write(
-      fresh.map(({ bytes }) => bytes),
-      (ids) => {
-        const added = new Map(fresh.map(({ word }, at) => [word, ids[at] ?? '']));
-        const idOf = (word: string): string => {
-          const id = added.get(word) ?? this.#written.get(word) ?? '';
-          written.set(word, id);
-          return id;
-        };
-        const served = moment.served.map((piece) => idOf(wordOf(piece)));
-        const parts = moment.parts.map((piece): [string, string] => [wordOf(piece), idOf(wordOf(piece))]);
-        const list: List = { format: FORMAT, sources: moment.sources, served, parts };
-        return { list: JSON.stringify(list), ids: [...written.values()] };
-      },
+    // Taken before anything changes; to make bytes of them takes longer.
+    const taken = served.filter(isFresh).map((piece) => ({ word: wordOf(piece), segment: piece.take() }));
+    for (const { word, segment } of taken) await this.#writePiece(word, encodeServed(segment));
+    for (const piece of parts.filter(isFresh)) await this.#writePiece(wordOf(piece), encodeValues(piece.take()));
+    const idsOf = (pieces: readonly { key: string; revision: string | number }[]) =>
+      pieces.map((piece): Written => [wordOf(piece), this.#written.get(wordOf(piece)) ?? '']);
+    const list: List = { format: FORMAT, sources, served: idsOf(served), parts: idsOf(parts) };
+    const named = [...list.served, ...list.parts];
+    await this.#options.store.writeList(
+      JSON.stringify(list),
+      named.map(([, id]) => id),
     );
-    this.#written = written;
+    this.#written = new Map(named);
     this.#problem = null;
+  }
+
+  async #writePiece(word: string, bytes: Buffer): Promise<void> {
+    this.#written.set(word, await this.#options.store.write(bytes));
   }
 
   async #readAll<Piece>(ids: readonly string[], decode: (bytes: Buffer) => Piece): Promise<Piece[] | null> {
@@ -185,15 +186,10 @@ export class KeptState {
   }
 }
 
-function* encoding(pieces: readonly { word: string; encode(): Buffer }[]): Work<{ word: string; bytes: Buffer }[]> {
-  const encoded: { word: string; bytes: Buffer }[] = [];
-  for (const { word, encode } of pieces) {
-    encoded.push({ word, bytes: encode() });
-    yield;
-  }
-  return encoded;
-}
-
 function wordOf({ key, revision }: { key: string; revision: string | number }): string {
   return `${key} ${revision}`;
+}
+
+function keyIn(word: string): string {
+  return word.slice(0, word.lastIndexOf(' '));
 }

@@ -45,18 +45,17 @@ export function keptStateIn(
 function pieceKeeper(directory: string, clock: Clock): PieceStore & { close(): void } {
   const data: KeeperData = { kind: 'weft-keeper-thread', directory };
   const thread = new HelperThread<Part, Answer>(data, RESOURCE.readerIdleMs, clock);
-  const ask = async (parts: readonly Part[]): Promise<string[]> => {
-    const answers = await thread.ask(parts);
-    const problem = answers.find((answer) => answer.problem !== null)?.problem;
-    if (problem !== undefined && problem !== null) throw new Error(problem);
-    return answers.map(({ id }) => id);
+  const ask = async (part: Part): Promise<string> => {
+    const [answer = { id: '', problem: 'it was not answered' }] = await thread.ask([part]);
+    if (answer.problem !== null) throw new Error(answer.problem);
+    return answer.id;
   };
   return {
     readList: () => readList(directory),
     read: (id) => readPiece(directory, id),
-    async write(pieces, listOf) {
-      const ids = await ask(pieces.map((bytes) => ({ kind: 'piece', bytes })));
-      await ask([{ kind: 'list', ...listOf(ids) }]);
+    write: (bytes) => ask({ kind: 'piece', bytes }),
+    async writeList(list, ids) {
+      await ask({ kind: 'list', list, ids });
     },
     close: () => thread.close(),
   };

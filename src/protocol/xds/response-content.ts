@@ -1,6 +1,6 @@
 import { CONTROL } from '#model/settings/control-planes.ts';
-import type { ServedBlock } from '#protocol/xds/encoded-block.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
+import type { ServedBlock } from '#protocol/xds/resource-block.ts';
 
 /** Resources and removals of one response. */
 export type Content = {

@@ -1,8 +1,8 @@
 import { CONTROL } from '#model/settings/control-planes.ts';
 import type { ChangeLog, LogCursor } from '#protocol/xds/change-log.ts';
-import type { ServedBlock } from '#protocol/xds/encoded-block.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
 import type { Buckets } from '#protocol/xds/held-names.ts';
+import type { ServedBlock } from '#protocol/xds/resource-block.ts';
 import { type Content, Gathered } from '#protocol/xds/response-content.ts';
 import type { TypeUrl } from '#protocol/xds/type-urls.ts';
 

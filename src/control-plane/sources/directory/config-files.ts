@@ -94,7 +94,10 @@ export class ConfigFiles {
 
   /** Each file in force, and what its documents say, which is asked for when it is needed. */
   inForce(): { path: string; hash: string; reading(): FileReading }[] {
-    return [...this.#files].map(([path, { hash, readings }]) => ({ path, hash, reading: () => ({ path, hash, readings }) }));
+    return [...this.#files].map(([path, file]) => {
+      const { hash } = file;
+      return { path, hash, reading: () => ({ path, hash, readings: file.readings }) };
+    });
   }
 
   /** Takes the names of files that are not read, which are told. */

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { CONTROL } from '#model/settings/control-planes.ts';
-import { EncodedBlocks } from './encoded-block.ts';
+import { EncodedBlocks } from './encoded-blocks.ts';
 import { type EncodedResource, encodeWorkload } from './encoded-resource.ts';
 import { sampleWorkload } from './sample-mesh.testing.ts';
 import { StoredResource } from './stored-resource.ts';
@@ -35,6 +35,28 @@ function framedIn(blocks: EncodedBlocks): Map<string, Buffer> {
   return wiresOf(all.flat());
 }
 
+/** The same after a restart. */
+function restored(blocks: EncodedBlocks): EncodedBlocks {
+  const again = new EncodedBlocks();
+  for (const { kept } of blocks.groups()) for (const block of kept()) again.restore(block);
+  return again;
+}
+
+test('blocks that were kept are as they were, and count their changes from the beginning', () => {
+  const blocks = new EncodedBlocks();
+  for (let index = 0; index < 3; index++) blocks.set(`r${index}`, resource(`r${index}`, 10));
+  blocks.delete('r1');
+  const again = restored(blocks);
+  const [kept] = again.groups();
+  assert.equal(kept?.revision, 0);
+  again.set('r2', resource('r2', 500));
+  assert.equal(again.groups()[0]?.revision, 1);
+  assert.deepEqual(
+    framedIn(again),
+    wiresOf([resource('r0', 10), resource('r2', 500)].map((one, at) => ({ ...one, name: `r${2 * at}` }))),
+  );
+});
+
 test('blocks hold each resource once, in its last form, whatever came, grew and went', () => {
   const step = fc.record({ name: fc.nat(60), bytes: fc.nat(CONTROL.responseBytesMax - 1_024), gone: fc.boolean() });
   fc.assert(
@@ -55,6 +77,9 @@ test('blocks hold each resource once, in its last form, whatever came, grew and 
       assert.deepEqual(framedIn(blocks), wiresOf(want.values()));
       for (const { name, wire } of want.values()) assert.deepEqual(Buffer.from(blocks.get(name)?.wire ?? []), Buffer.from(wire));
       assert.equal(blocks.size, want.size);
+      const again = restored(blocks);
+      assert.deepEqual(framedIn(again), wiresOf(want.values()));
+      for (const { name, wire } of want.values()) assert.deepEqual(Buffer.from(again.get(name)?.wire ?? []), Buffer.from(wire));
     }),
   );
 });
