@@ -7,10 +7,12 @@ import { haproxyPair, haproxyWeb } from './peers/haproxy.ts';
 import { relayPair } from './peers/relay.ts';
 import { type Row, renderRows } from './report/report.ts';
 import { type Bare, bareNamespaces, bareWay } from './rig/bare.ts';
+import { meshFeatures } from './rig/features.ts';
 import { LOAD_PORT, meshWay, type Rig, rigUp } from './rig/rig.ts';
 import { meshWeb } from './rig/web.ts';
 import { type ApplicationName, applicationVersion, appTrials } from './rows/apps.ts';
 import { type CrossWays, crossTrials, smallTrials } from './rows/cross.ts';
+import { featureTrials } from './rows/features.ts';
 import { memoryTrials } from './rows/memory.ts';
 import { sameTrials } from './rows/same.ts';
 import { syncTrials } from './rows/sync.ts';
@@ -81,9 +83,9 @@ function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
     await makeCertificates(dir);
     return { weft: await meshWay(rig, 'far'), relay: await relayPair(rig, bare), haproxy: await haproxyPair(rig, bare) };
   });
+  const waypoint = onlyOnce(() => meshWeb(rig));
   const web = onlyOnce(async () => {
-    const weft = await meshWeb(rig);
-    return { weft, haproxy: await haproxyWeb(rig, bare), envoy: await envoyWeb(rig, bare) };
+    return { weft: await waypoint(), haproxy: await haproxyWeb(rig, bare), envoy: await envoyWeb(rig, bare) };
   });
   const memory = onlyOnce(() => memoryDir(rig));
   const app = async (name: ApplicationName): Promise<Trial[]> => {
@@ -100,6 +102,7 @@ function trialsOf(rig: Rig, bare: Bare, out: BenchRequest['out']): Groups {
     waypoint: async () => {
       return waypointTrials(load, dir, await web());
     },
+    features: async () => featureTrials(await meshFeatures(rig, await waypoint()), dir),
     memory: async () => memoryTrials(rig, await cross(), await web()),
     sync: async () => syncTrials(rig, await meshWay(rig, 'far')),
     redis: () => app('redis'),

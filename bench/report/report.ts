@@ -1,7 +1,7 @@
 import { WeftError } from '#model/error.ts';
 
-/** What Weft is measured against: the least in C that does the same, HAProxy, Envoy, the kernel with nothing of ours, itself with nothing to do. */
-export const PEERS = ['c-relay', 'haproxy', 'envoy', 'plain', 'idle'] as const;
+/** What Weft is measured against: the least in C that does the same, HAProxy, Envoy, the kernel with nothing of ours, itself with nothing to do, itself without one feature. */
+export const PEERS = ['c-relay', 'haproxy', 'envoy', 'plain', 'idle', 'off'] as const;
 /** One of them. */
 export type Peer = (typeof PEERS)[number];
 

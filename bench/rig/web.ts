@@ -80,11 +80,16 @@ spec:
 `;
 
 function serviceYaml(name: keyof typeof VIP, version: HttpVersion): string {
+  return webServiceYaml(name, VIP[name], version);
+}
+
+/** A service before the origin of a version, by the waypoint. */
+export function webServiceYaml(name: string, address: string, version: HttpVersion): string {
   return `apiVersion: v1
 kind: Service
 metadata: { name: ${name}, namespace: ${NAMESPACE}, labels: { istio.io/use-waypoint: waypoint } }
 spec:
-  clusterIP: ${VIP[name]}
+  clusterIP: ${address}
   selector: { app: ${version} }
   ports: [{ name: web, port: 80, targetPort: ${ORIGIN_PORT[version]}, appProtocol: ${WORD[version]} }]
 `;

@@ -20,7 +20,7 @@ _weft() {
     'weft ps -o' | 'weft ps --output' | 'weft status -o' | 'weft status --output') COMPREPLY=($(compgen -W 'table wide json yaml' -- "$cur")); return ;;
     'weft apply -o' | 'weft apply --output' | 'weft delete -o' | 'weft delete --output' | 'weft describe -o' | 'weft describe --output' | 'weft validate -o' | 'weft validate --output' | 'weft lab status -o' | 'weft lab status --output' | 'weft version -o' | 'weft version --output' | 'weft ca -o' | 'weft ca --output' | 'weft token -o' | 'weft token --output') COMPREPLY=($(compgen -W 'text json yaml' -- "$cur")); return ;;
     'weft get -o' | 'weft get --output' | 'weft check -o' | 'weft check --output' | 'weft log-level -o' | 'weft log-level --output') COMPREPLY=($(compgen -W 'table json yaml' -- "$cur")); return ;;
-    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint memory sync redis postgres etcd' -- "$cur")); return ;;
+    'weft bench --only') COMPREPLY=($(compgen -W 'same cross small waypoint features memory sync redis postgres etcd' -- "$cur")); return ;;
     'weft control --source') COMPREPLY=($(compgen -W 'directory kubernetes' -- "$cur")); return ;;
     'weft control --auto-waypoints') COMPREPLY=($(compgen -W 'on off' -- "$cur")); return ;;
     'weft agent --udp-between-nodes') COMPREPLY=($(compgen -W 'refuse allow-plaintext' -- "$cur")); return ;;

@@ -217,7 +217,7 @@ complete -c weft -n '__weft_in "weft demo"' -l once -d 'run the checks, print th
 complete -c weft -n '__weft_in "weft demo"' -l json -rF -d 'also write the result to this file as JSON'
 complete -c weft -n '__weft_in "weft demo"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft bench"' -l json -rF -d 'also write the result to this file as JSON'
-complete -c weft -n '__weft_in "weft bench"' -l only -xa 'same cross small waypoint memory sync redis postgres etcd' -d 'only these groups of rows'
+complete -c weft -n '__weft_in "weft bench"' -l only -xa 'same cross small waypoint features memory sync redis postgres etcd' -d 'only these groups of rows'
 complete -c weft -n '__weft_in "weft bench"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft version"' -l output -s o -xa 'text json yaml' -d 'how it is printed (default: text)'
 complete -c weft -n '__weft_in "weft version"' -l help -s h -d 'show this help'

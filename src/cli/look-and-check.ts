@@ -33,7 +33,18 @@ export function demoCommand(act: Act<DemoOptions>): Command {
 }
 
 /** Groups of rows of `weft bench`, in the order they run. */
-export const BENCH_GROUPS = ['same', 'cross', 'small', 'waypoint', 'memory', 'sync', 'redis', 'postgres', 'etcd'] as const;
+export const BENCH_GROUPS = [
+  'same',
+  'cross',
+  'small',
+  'waypoint',
+  'features',
+  'memory',
+  'sync',
+  'redis',
+  'postgres',
+  'etcd',
+] as const;
 /** Need databases that a machine may not have: only where they are asked for. */
 const ASKED_FOR: readonly BenchGroup[] = ['redis', 'postgres', 'etcd'];
 /** One of them. */

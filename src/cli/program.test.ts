@@ -436,7 +436,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
   { line: 'status -o wide', command: 'status', options: { output: 'wide', runDir: '/run/weft' } },
   { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },
   { line: 'demo --once --json f', command: 'demo', options: { once: true, jsonPath: 'f' } },
-  { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f', groups: BENCH_GROUPS.slice(0, 6) } },
+  { line: 'bench --json f', command: 'bench', options: { jsonPath: 'f', groups: BENCH_GROUPS.slice(0, 7) } },
   { line: 'bench --only etcd', command: 'bench', options: { jsonPath: null, groups: ['etcd'] } },
   { line: 'bench --only small same', command: 'bench', options: { jsonPath: null, groups: ['same', 'small'] } },
   { line: 'version', command: 'version', options: { output: 'text' } },
