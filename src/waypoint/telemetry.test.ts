@@ -167,6 +167,18 @@ test('config-api 5.1: requests and connections are counted with the labels that 
   );
 });
 
+test('config-api 5.1: what is not counted of requests that end alike is counted again from the configuration on that says so', async (t) => {
+  const { rig } = await ruled(t, { metrics: { istio_requests_total: false } });
+  const total = () => rig.waypoint.meters.total('istio_requests_total');
+  for (let request = 0; request < 2; request++) await curl(rig.port, '/');
+  await until(() => rig.lines.length === 2);
+  assert.equal(total(), 0);
+  rig.waypoint.configure({ ...rig.config, services: [{ key: CART, routes: [], policies: [] }] });
+  for (let request = 0; request < 2; request++) await curl(rig.port, '/');
+  await until(() => rig.lines.length === 4);
+  assert.equal(total(), 2);
+});
+
 test('config-api 5.1: connections that are not HTTP are counted by the same rules', async (t) => {
   const metrics = {
     istio_tcp_sent_bytes_total: false,

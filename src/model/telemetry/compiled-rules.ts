@@ -1,7 +1,7 @@
 import type { Facts } from '#model/expression/attributes.ts';
 import { compileFilter } from '#model/expression/expression.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
-import { type CompiledMetrics, compileMetrics } from './metric-rules.ts';
+import { type CompiledMetrics, compileMetrics, dependOnRequest } from './metric-rules.ts';
 import type { SpanTag, TelemetryRules, TracingRules } from './rules.ts';
 
 /** What is told of requests and connections, ready to be asked for each of them. */
@@ -11,16 +11,19 @@ export type CompiledRules = {
   readonly tracing: TracingRules;
   /** Null: all is counted as by default. */
   readonly metrics: CompiledMetrics | null;
+  /** Whether what is counted of a request depends on the request itself, and not only on who sent it where and how it ended. */
+  readonly metricsVary: boolean;
 };
 
 /** All is told as it is by default. */
-export const DEFAULT_RULES: CompiledRules = { logged: null, tracing: {}, metrics: null };
+export const DEFAULT_RULES: CompiledRules = { logged: null, tracing: {}, metrics: null, metricsVary: false };
 
 /** What cannot be used is reported through `problem`, and leaves out no line: whoever reads a log must be able to rely on it. */
 export function compileRules(rules: TelemetryRules | undefined, problem: (why: string) => void): CompiledRules {
   if (rules === undefined) return DEFAULT_RULES;
   const metrics = compileMetrics(rules.metrics, problem);
-  return { logged: loggedBy(rules.accessLog, problem), tracing: rules.tracing ?? {}, metrics };
+  const metricsVary = dependOnRequest(rules.metrics);
+  return { logged: loggedBy(rules.accessLog, problem), tracing: rules.tracing ?? {}, metrics, metricsVary };
 }
 
 function loggedBy(log: TelemetryRules['accessLog'], problem: (why: string) => void): CompiledRules['logged'] {

@@ -49,6 +49,11 @@ export function metricRulesOf(entries: readonly MetricEntry[], side: Side): Metr
   return Object.fromEntries(rules);
 }
 
+/** Whether a label may be another one for each request: an expression looks at it. */
+export function dependOnRequest(rules: MetricRules | undefined): boolean {
+  return Object.values(rules ?? {}).some((rule) => rule !== false && rule.some(({ value }) => value !== null));
+}
+
 type CompiledLabel = { readonly tag: string; readonly of: (facts: Facts) => string };
 
 /** Rules that can be asked for each request. */

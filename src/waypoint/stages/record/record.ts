@@ -7,6 +7,7 @@ import {
   type RecordPath,
   requestRecordOf,
 } from '#model/telemetry/access-record.ts';
+import type { CompiledRules } from '#model/telemetry/compiled-rules.ts';
 import { ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
 import { takenPath } from '#waypoint/connection/report.ts';
@@ -20,6 +21,7 @@ type Last = RequestFacts & {
   readonly principal: string | null;
   readonly workload: Workload;
   readonly service: RecordPath['service'];
+  readonly metrics: CompiledRules['metrics'];
   readonly series: RequestSeries;
   readonly taken: SharedFields;
 };
@@ -76,9 +78,9 @@ function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchan
     const endpoint = exchange.attempt?.endpoint ?? null;
     const lastOf = endpoint === null ? null : lasts.of(endpoint);
     const client = source.workload ?? STRANGER;
-    const { metrics } = exchange.telemetry;
-    // What a Telemetry says may depend on the request itself: those have nothing in common with the one before.
-    const last = metrics === null ? lastOf?.get(client) : undefined;
+    const { metrics, metricsVary } = exchange.telemetry;
+    // Requests of which something itself is counted have nothing in common with the one before.
+    const last = metricsVary ? undefined : lastOf?.get(client);
     const isSame =
       last !== undefined &&
       last.responseCode === responseCode &&
@@ -86,14 +88,15 @@ function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchan
       last.grpcStatus === grpcStatus &&
       last.workload === endpoint?.workload &&
       last.service === service &&
+      last.metrics === metrics &&
       last.principal === principal;
     if (isSame) return last;
     const facts = { flag, responseCode, grpcStatus };
     const path = takenPath(service, destination, endpoint);
     const ruled = metrics === null ? null : ruledLabels(metrics, requestShown(exchange, durationMs));
     const told = { series: telemetry.peers.request(source, origin, path, facts, ruled), taken: pathFields(path) };
-    if (metrics === null && endpoint !== null)
-      lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, ...told });
+    if (!metricsVary && endpoint !== null)
+      lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, metrics, ...told });
     return told;
   };
 }
