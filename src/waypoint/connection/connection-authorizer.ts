@@ -1,43 +1,26 @@
-import type { ExternalVerdict } from '#model/authorizer/verdict.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import { questionsAboutConnection } from '#model/policy/custom.ts';
-import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
-import { CHECK_PATH, type CheckFacts, decodeVerdict, encodeCheck } from '#protocol/authorizer/check.ts';
+import type { CheckFacts } from '#protocol/authorizer/check.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
 import type { Snapshot } from '#waypoint/state/snapshot.ts';
+import { type Asking, askByGrpc, OpenQuestions } from '#waypoint/upstream/authorizer-questions.ts';
 import type { CallParts } from '#waypoint/upstream/service-call.ts';
-import { callUnary } from '#waypoint/upstream/unary-call.ts';
-
-/** A question about a connection under way; the verdict never rejects. */
-export type ConnectionQuestion = { readonly verdict: Promise<ExternalVerdict>; abort(): void };
 
 /** Asks authorizers about connections that are not HTTP, by gRPC (W67). */
 export class ConnectionAuthorizer {
   readonly #parts: CallParts;
-  /** Whoever is slow to answer must not hold any number of connections. */
-  #open = 0;
+  readonly #questions = new OpenQuestions();
 
   constructor(parts: CallParts) {
     this.#parts = parts;
   }
 
-  ask(facts: ConnectionFacts, { service, port, timeoutMs }: ExternalAuthorizer): ConnectionQuestion {
-    if (this.#open >= WAYPOINT.checksMax) {
-      const why = `${WAYPOINT.checksMax} questions to authorizers are under way`;
-      return { verdict: Promise.resolve({ kind: 'error', why }), abort: () => {} };
-    }
-    this.#open++;
-    const message = encodeCheck({ ...checkedEnds(facts), startedMs: this.#parts.effects.clock.nowMs(), http: null });
-    const call = { service, port, path: CHECK_PATH, message, timeoutMs, answerBytesMax: WAYPOINT.checkAnswerBytesMax };
-    const { outcome, abort } = callUnary(call, this.#parts);
-    const verdict = outcome.then(
-      (answer): ExternalVerdict =>
-        answer.kind === 'failed' ? { kind: 'error', why: answer.why } : decodeVerdict(answer.message),
-    );
-    return { verdict: verdict.finally(() => this.#open--), abort };
+  ask(facts: ConnectionFacts, authorizer: ExternalAuthorizer): Asking {
+    const shown = { ...checkedEnds(facts), startedMs: this.#parts.effects.clock.nowMs(), http: null };
+    return this.#questions.ask(() => askByGrpc(authorizer, shown, this.#parts));
   }
 }
 

@@ -140,7 +140,7 @@ export class Connections {
       return;
     }
     readServerName(stream, early, effects.clock, {
-      named: start,
+      said: ({ name }, taken) => start(name, taken),
       silent: () =>
         this.#tellOff(
           open,

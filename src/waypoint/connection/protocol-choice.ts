@@ -1,9 +1,9 @@
-import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
-import type { Cancel, Clock } from '#model/effects/clock.ts';
+import type { ByteStream } from '#model/effects/byte-stream.ts';
+import type { Clock } from '#model/effects/clock.ts';
 import { unreachable } from '#model/error.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
-import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { type Sniffed, sniff } from '#protocol/http/sniff.ts';
+import { readFirstBytes } from './first-bytes.ts';
 
 /** What a connection is served as. */
 export type Protocol = 'http1' | 'http2' | 'tcp';
@@ -42,66 +42,26 @@ type Choosing = {
  * not be taken for TCP, or a client could pass by its routes by waiting.
  */
 export function detectProtocol(stream: ByteStream, declared: Declared, clock: Clock, choosing: Choosing): void {
-  const detecting = new Detecting(declared, choosing);
+  const { decided, mistaken } = choosing;
   if (declared === 'tcp') {
-    detecting.decide('tcp');
+    decideAtOnce(choosing);
     return;
   }
-  if (declared === 'anything') detecting.wait(clock);
-  stream.read(detecting);
+  readFirstBytes<Protocol>(stream, null, declared === 'anything' ? clock : null, {
+    read: (all) => protocolOf(sniff(all), declared),
+    ended: declared === 'http' ? 'http1' : 'tcp',
+    said: decided,
+    silent: (early) => decided('silent', early),
+    mistaken,
+  });
 }
 
-/** Reads while it is undecided, and takes nothing of the piece that decides. */
-class Detecting implements StreamReader {
-  readonly #declared: Declared;
-  readonly #choosing: Choosing;
-  /** A copy of what came before: pieces are lent. */
-  #early: Buffer | null = null;
-  #decided = false;
-  #cancel: Cancel | null = null;
-
-  constructor(declared: Declared, choosing: Choosing) {
-    this.#declared = declared;
-    this.#choosing = choosing;
-  }
-
-  /** A client that says nothing in time is told off. */
-  wait(clock: Clock): void {
-    this.#cancel = clock.after(WAYPOINT.silentClientMs, () => this.decide('silent'));
-  }
-
-  bytes(buffer: Buffer, start: number, end: number): number {
-    const piece = buffer.subarray(start, end);
-    const all = this.#early === null ? piece : Buffer.concat([this.#early, piece]);
-    const protocol = protocolOf(sniff(all), this.#declared);
-    if (protocol === null) {
-      this.#early = this.#early === null ? Buffer.from(piece) : all;
-      return end - start;
-    }
-    this.decide(protocol);
-    return 0;
-  }
-
-  end(): void {
-    this.decide(this.#declared === 'http' ? 'http1' : 'tcp');
-  }
-
-  writable(): void {}
-
-  /** Nobody is left to be served, and the timer would keep the stream. */
-  over(): void {
-    this.#cancel?.();
-  }
-
-  decide(protocol: Protocol | 'silent'): void {
-    if (this.#decided) return;
-    this.#decided = true;
-    this.#cancel?.();
-    try {
-      this.#choosing.decided(protocol, this.#early);
-    } catch (error) {
-      this.#choosing.mistaken(error);
-    }
+/** Nothing has to be read. */
+function decideAtOnce({ decided, mistaken }: Choosing): void {
+  try {
+    decided('tcp', null);
+  } catch (error) {
+    mistaken(error);
   }
 }
 

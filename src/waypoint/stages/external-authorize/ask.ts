@@ -2,17 +2,14 @@ import { compileHttpAuthorizer, type HttpAuthorizer } from '#model/authorizer/ht
 import type { ExternalVerdict } from '#model/authorizer/verdict.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import type { AuthorizerHttp, ExternalAuthorizer } from '#model/waypoint/authorizer.ts';
-import { CHECK_PATH, type CheckFacts, decodeVerdict, encodeCheck } from '#protocol/authorizer/check.ts';
+import type { CheckFacts } from '#protocol/authorizer/check.ts';
 import { checkedEnds } from '#waypoint/connection/connection-authorizer.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { type Asking, askByGrpc, OpenQuestions } from '#waypoint/upstream/authorizer-questions.ts';
 import { type CallOutcome, type CallParts, callService } from '#waypoint/upstream/service-call.ts';
-import { callUnary, type UnaryOutcome } from '#waypoint/upstream/unary-call.ts';
 
 /** What an authorizer is shown of a body; `partial`: there is more of it. */
 export type Shown = { readonly bytes: Buffer; readonly partial: boolean };
-
-/** A question under way; the verdict never rejects. */
-export type Asking = { readonly verdict: Promise<ExternalVerdict>; abort(): void };
 
 /** Asks an authorizer about a request; `shown` null: without its body. */
 export type Ask = (exchange: Exchange, authorizer: ExternalAuthorizer, shown: Shown | null) => Asking;
@@ -25,19 +22,14 @@ export function asker(parts: CallParts): Ask {
     compiled.set(http, known);
     return known;
   };
-  // Whoever is slow to answer must not hold any number of requests.
-  let open = 0;
-  return (exchange, authorizer, shown) => {
-    if (open >= WAYPOINT.checksMax) {
-      const why = `${WAYPOINT.checksMax} questions to authorizers are under way`;
-      return { verdict: Promise.resolve({ kind: 'error', why }), abort: () => {} };
-    }
-    open++;
-    const { http } = authorizer;
-    const asking =
-      http === null ? byGrpc(exchange, authorizer, shown, parts) : byHttp(exchange, authorizer, compiledOf(http), shown, parts);
-    return { ...asking, verdict: asking.verdict.finally(() => open--) };
-  };
+  const questions = new OpenQuestions();
+  return (exchange, authorizer, shown) =>
+    questions.ask(() => {
+      const { http, body } = authorizer;
+      return http === null
+        ? askByGrpc(authorizer, factsOf(exchange, shown, body?.asBytes === true, parts), parts)
+        : byHttp(exchange, authorizer, compiledOf(http), shown, parts);
+    });
 }
 
 /** Head and body as a request of HTTP, whose status is the answer. */
@@ -65,17 +57,7 @@ function byHttp(
   return { verdict: outcome.then(verdictOf), abort };
 }
 
-/** All that is known of the request as one message. */
-function byGrpc(exchange: Exchange, authorizer: ExternalAuthorizer, shown: Shown | null, parts: CallParts): Asking {
-  const { service, port, timeoutMs, body } = authorizer;
-  const message = encodeCheck(factsOf(exchange, shown, body?.asBytes === true, parts));
-  const answerBytesMax = WAYPOINT.checkAnswerBytesMax;
-  const { outcome, abort } = callUnary({ service, port, path: CHECK_PATH, message, timeoutMs, answerBytesMax }, parts);
-  const verdictOf = (answer: UnaryOutcome): ExternalVerdict =>
-    answer.kind === 'failed' ? { kind: 'error', why: answer.why } : decodeVerdict(answer.message);
-  return { verdict: outcome.then(verdictOf), abort };
-}
-
+/** All that is known of a request. */
 function factsOf(exchange: Exchange, shown: Shown | null, asBytes: boolean, { effects: { clock } }: CallParts): CheckFacts {
   const { connection, request, method, upstreamTarget, requestId, scheme, startedMs } = exchange;
   const headers = request.headers.toPairs();
