@@ -195,7 +195,24 @@ export const LINES: readonly SmugglingCase[] = [
     'GET /x a []',
   ],
   ['an upgrade that Connection does not name', `${get('/x', 'Upgrade: websocket')}${ADMIN}`, '200 403', 'GET /x a []'],
-  ['an upgrade to one of two', get('/x', 'Connection: Upgrade', 'Upgrade: h2c, websocket'), '403', NOTHING],
+  [
+    'an upgrade to what nobody here speaks is none',
+    `${get('/x', 'Connection: Upgrade', 'Upgrade: foo')}${ADMIN}`,
+    '200 403',
+    'GET /x a []',
+  ],
+  [
+    'an upgrade to one of two',
+    `${get('/x', 'Connection: Upgrade', 'Upgrade: h2c, websocket')}${ADMIN}`,
+    '200 403',
+    'GET /x a []',
+  ],
+  [
+    'an upgrade to what nobody here speaks, with a body',
+    `${post('hello', 'Content-Length: 5', 'Connection: Upgrade', 'Upgrade: TLS/1.0')}${ADMIN}`,
+    '200 403',
+    'POST /x a [hello]',
+  ],
   [
     'an upgrade with a body',
     post('hello', 'Content-Length: 5', 'Connection: Upgrade', 'Upgrade: websocket'),

@@ -150,7 +150,7 @@ test('W29 W30 WebSocket over HTTP/2: what the app does not want, another protoco
   const extended = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http', ':authority': 'a', ':path': '/chat' };
   const open = (change: http2.OutgoingHttpHeaders) => ask2(session, { ...extended, ...change }, '');
   assert.equal((await open({ ':path': '/refused' })).status, 426);
-  assert.equal((await open({ ':protocol': 'connect-udp' })).status, 403);
+  assert.equal((await open({ ':protocol': 'connect-udp' })).status, 501);
   const stream = session.request(extended, { endStream: true });
   const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders];
   assert.equal(headers[':status'], 400);

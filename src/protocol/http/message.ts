@@ -17,7 +17,7 @@ export type RequestHead = {
   readonly hasBody: boolean;
   /** Bytes of the body as declared; null when not declared. */
   readonly contentLength: number | null;
-  /** The protocol asked for by Upgrade, in lower case; null for none (h2c is never asked for: it is ignored). */
+  /** The protocol that is asked for, in lower case: of HTTP/1.1 `websocket`, since any other Upgrade is ignored; null for none. */
   readonly upgrade: string | null;
 };
 

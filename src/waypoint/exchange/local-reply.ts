@@ -26,7 +26,7 @@ export const REPLY = {
   // The same of a VirtualService, whose author expects Envoy's own answer (config-api 4.4).
   noCluster: reply(503, '', 'NC', 'cluster_not_found'),
   noBackend: { ...reply(500, '', '-', 'no_backend_with_weight'), grpcStatus: 14 },
-  upgradeRefused: reply(403, '', '-', 'upgrade_failed'),
+  upgradeRefused: reply(501, 'no other protocol than websocket is carried', '-', 'upgrade_failed'),
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
   mistake: reply(500, '', '-', 'stage_failed'),
   timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),

@@ -48,7 +48,8 @@ function withBody(
   const contentLength = declared.kind === 'length' ? declared.bytes : null;
   const hasBody = declared.kind === 'chunked' || (contentLength !== null && contentLength > 0);
   if (method === 'CONNECT' && hasBody) return invalid(400, 'http1.body_disallowed');
-  const upgrade = hop.upgrade === 'h2c' ? null : hop.upgrade;
+  // Whoever does not know a protocol ignores it (RFC 9110 7.8): as bytes it would pass policies that see none of it. h2c is never wanted.
+  const upgrade = hop.upgrade === 'websocket' ? hop.upgrade : null;
   // Two ways to say where the body ends: refused instead of guessed.
   if (upgrade !== null && hasBody) return invalid(400, 'http1.upgrade_with_body');
   return {

@@ -24,7 +24,7 @@ export function identifyStage({ effects }: StageParts): Stage {
       exchange.requestId = cleanRequest(exchange.request.headers) ?? addRequestId(exchange, effects.newUuid());
       // W30; and a CONNECT inside the mesh has no route.
       if (exchange.method === 'CONNECT') return replyWith(REPLY.noRoute);
-      // Only WebSocket: any other protocol would pass as bytes that no policy has seen.
+      // Of an extended CONNECT: any other protocol would pass as bytes that no policy has seen.
       const { upgrade } = exchange.request;
       if (upgrade === null) return NEXT;
       if (upgrade !== 'websocket') return replyWith(REPLY.upgradeRefused);
