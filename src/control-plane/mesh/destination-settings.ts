@@ -6,7 +6,7 @@ import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
-import type { DestinationSettings, ServiceDestination } from '#model/waypoint/destination-settings.ts';
+import { type DestinationSettings, HASH_RING_SIZE, type ServiceDestination } from '#model/waypoint/destination-settings.ts';
 
 /** Tables that settings are looked up in. */
 export const SETTINGS_TABLES = [...HOST_TABLES, DESTINATION_RULES, ATTACHED_TRAFFIC] as const;
@@ -51,7 +51,10 @@ function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh)
   // In a fixed order, so that a configuration does not change with the order in which rules came.
   return [null, ...[...subsets.keys()].sort(compareText)].flatMap((subset) =>
     ports.map((port) => {
-      const ofRules = levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port);
+      const ofRules = {
+        ...affinityOf(host, mesh),
+        ...levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port),
+      };
       // Of a whole service first: what is said of its port goes before that.
       const ofPolicies = {
         ...trafficOf(host, null, mesh),
@@ -91,6 +94,14 @@ function ofLevel(above: DestinationSettings, policy: RulePolicy | null, port: nu
 function portNames({ id }: NamedHost, mesh: SettingsMesh): ReadonlyMap<number, string> {
   const ports = (mesh.get(SERVICES, id) ?? mesh.get(ENTRY_HOSTS, id))?.ports ?? [];
   return new Map(ports.filter(({ name }) => name !== '').map(({ port, name }) => [port, name]));
+}
+
+/** What the Service itself says, which any rule about how endpoints are chosen goes before: its clients are kept together by their addresses. */
+function affinityOf({ id }: NamedHost, mesh: SettingsMesh): Pick<DestinationSettings, 'balancer'> {
+  const keepsClients = (mesh.get(SERVICES, id)?.affinityTimeoutS ?? 0) > 0;
+  return keepsClients
+    ? { balancer: { kind: 'hash', key: { kind: 'address' }, table: { kind: 'ring', size: HASH_RING_SIZE } } }
+    : {};
 }
 
 /** What TrafficPolicies say of a service, or of one of its ports. */

@@ -80,6 +80,9 @@ export type HashKey =
       readonly attributes: readonly string[];
     };
 
+/** Fixed by Istio: places of a ring of which nobody says how many it has. */
+export const HASH_RING_SIZE = 1_024;
+
 /** How an endpoint is chosen. */
 export type Balancer =
   | { readonly kind: 'least-request' | 'round-robin'; readonly warmup: Warmup | null }

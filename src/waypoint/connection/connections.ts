@@ -8,9 +8,9 @@ import { Http1ServerConnection } from '#protocol/http/v1/server-connection.ts';
 import type { ConnectionContext } from '#waypoint/connection/connection-context.ts';
 import type { ConnectionFacts } from '#waypoint/connection/connection-facts.ts';
 import type { Destination } from '#waypoint/connection/destination.ts';
+import { readServerName } from '#waypoint/connection/first-bytes.ts';
 import { declaredBy, detectProtocol, type Protocol } from '#waypoint/connection/protocol-choice.ts';
 import { refusalRecord } from '#waypoint/connection/report.ts';
-import { readServerName } from '#waypoint/connection/server-name.ts';
 import { TcpConnection } from '#waypoint/connection/tcp-connection.ts';
 
 /** An open connection. `served`: who serves it and can end it; null: it is not known yet what it speaks. `http`: the same of HTTP. */

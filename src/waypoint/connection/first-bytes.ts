@@ -1,6 +1,7 @@
 import type { ByteStream, StreamReader } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
+import { readClientHello } from '#protocol/tls/client-hello.ts';
 
 /** What reads the first bytes of a stream, and who goes on with it. `early`: what was taken of the stream; it is still to be sent on. */
 export type FirstBytes<Said> = {
@@ -85,4 +86,25 @@ class Reading<Said> implements StreamReader {
       this.#first.mistaken(error);
     }
   }
+}
+
+/** `name` null: it asks for none, or does not speak TLS. */
+export type AskedName = { readonly name: string | null };
+
+const NONE: AskedName = { name: null };
+
+/** Reads a stream until it is clear which name a client of TLS asks for; `early` was taken of it before. */
+export function readServerName(
+  stream: ByteStream,
+  early: Buffer | null,
+  clock: Clock,
+  naming: Pick<FirstBytes<AskedName>, 'said' | 'silent' | 'mistaken'>,
+): void {
+  readFirstBytes(stream, early, clock, { ...naming, read: nameIn, ended: NONE });
+}
+
+function nameIn(all: Buffer): AskedName | null {
+  const hello = readClientHello(all);
+  if (hello.kind === 'incomplete' && all.length < WAYPOINT.clientHelloBytesMax) return null;
+  return hello.kind === 'hello' ? { name: hello.serverName } : NONE;
 }

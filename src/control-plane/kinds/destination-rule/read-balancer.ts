@@ -1,10 +1,8 @@
 import { goDurationMs } from '#control-plane/resources/go-duration.ts';
-import type { Balancer, HashKey, Warmup } from '#model/waypoint/destination-settings.ts';
+import { type Balancer, HASH_RING_SIZE, type HashKey, type Warmup } from '#model/waypoint/destination-settings.ts';
 import type { RawConsistentHash, RawLoadBalancer } from './schema.ts';
 
-// Fixed by the API (Istio's): what a field is that nobody wrote.
-const RING_SIZE = 1_024;
-// Envoy's.
+// Fixed by the API (Istio's), the first by Envoy: what a field is that nobody wrote.
 const MAGLEV_SIZE = 65_537;
 const MIN_PERCENT = 10;
 
@@ -40,7 +38,7 @@ function readHash(hash: RawConsistentHash): Balancer | null {
   const { maglev, ringHash, minimumRingSize } = hash;
   if (maglev !== undefined) return { kind: 'hash', key, table: { kind: 'maglev', size: maglev.tableSize || MAGLEV_SIZE } };
   // The older field counts where the newer one is not written.
-  const size = ringHash?.minimumRingSize || minimumRingSize || RING_SIZE;
+  const size = ringHash?.minimumRingSize || minimumRingSize || HASH_RING_SIZE;
   return { kind: 'hash', key, table: { kind: 'ring', size } };
 }
 

@@ -15,7 +15,7 @@ export function aliasedName({ externalName }: RawService['spec']): string {
 }
 
 /** Fixed by Kubernetes: three hours. */
-const AFFINITY_TIMEOUT_S = 10_800;
+export const AFFINITY_TIMEOUT_S = 10_800;
 
 /** How long a client may be silent and stays with its endpoint, in seconds. */
 export function affinityTimeoutS({ sessionAffinityConfig }: RawService['spec']): number {

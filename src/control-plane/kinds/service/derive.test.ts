@@ -185,12 +185,16 @@ for (const { spec, want } of [
   test(`K76: a client keeps its endpoint for ${want} s with ${spec}`, () =>
     assert.equal(new YamlMesh(parser, service(`${spec}, ${PORT}`)).service('shop/s')?.affinityTimeoutS, want));
 
-test('K76: that a waypoint chooses for each request is told', () => {
+test('K76: with a waypoint a client stays for good, and that a time-out does not count is told', () => {
   const gateway =
     'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: shop }\nspec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n';
   const bound = { metadata: 'labels: { istio.io/use-waypoint: w }' };
-  const problems = (spec: string): string =>
-    new YamlMesh(parser, `${gateway}---\n${service(`${spec}, ${PORT}`, bound)}`).problems('Service shop/s').join();
-  assert.match(problems('sessionAffinity: ClientIP'), /waypoint stands before the service/);
-  assert.doesNotMatch(problems('sessionAffinity: None'), /stands before/);
+  const meshWith = (spec: string): YamlMesh => new YamlMesh(parser, `${gateway}---\n${service(`${spec}, ${PORT}`, bound)}`);
+  const kept = meshWith('sessionAffinity: ClientIP');
+  assert.deepEqual(kept.problems('Service shop/s'), []);
+  const [settings] = kept.index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations ?? [];
+  assert.deepEqual(settings?.balancer, { kind: 'hash', key: { kind: 'address' }, table: { kind: 'ring', size: 1_024 } });
+  const timed = meshWith('sessionAffinity: ClientIP, sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }');
+  assert.match(timed.problems('Service shop/s').join(), /however long it is silent/);
+  assert.equal(meshWith('sessionAffinity: None').index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations, undefined);
 });

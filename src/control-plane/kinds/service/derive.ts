@@ -24,6 +24,7 @@ import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type L4Route, type LoadBalancing, type Service, type ServicePort, serviceKeyOf } from '#model/mesh/service.ts';
+import { AFFINITY_TIMEOUT_S } from './check.ts';
 
 /** Puts the services of users beside those of waypoints; their addresses are never given to another one. */
 export const userServices = defineDerivation({
@@ -63,7 +64,8 @@ export const services = defineDerivation({
     const isRestricted = mesh.get(GUARDS, key)?.restricts === true;
     const { addresses, problems } = addressesOf(key, { ...resource, headless: resource.headless && !isRestricted }, mesh);
     if (binding.problem !== null) problems.push(binding.problem);
-    if (binding.address !== null && resource.affinityTimeoutS > 0) problems.push(affinityOfRequests());
+    if (binding.address !== null && resource.affinityTimeoutS > 0 && resource.affinityTimeoutS !== AFFINITY_TIMEOUT_S)
+      problems.push(affinityForGood());
     const facts: ServiceFacts = {
       addresses,
       namespaceAnnotations: namespaceAnnotations(mesh, namespace),
@@ -116,11 +118,11 @@ function addressesOf(
   return { addresses: [...own, ...allocated], problems };
 }
 
-/** A waypoint chooses for each request, by what is in it. */
-function affinityOfRequests(): Problem {
-  const message = 'a waypoint stands before the service, which chooses an endpoint for each request, whoever the client is';
-  const remedy = 'write sessionPersistence in a route of the service, or take the waypoint away';
-  return warningAt('WEFT_NOT_ENFORCED', ['spec', 'sessionAffinity'], message, remedy);
+/** A waypoint remembers no clients: it goes by a hash of their addresses. */
+function affinityForGood(): Problem {
+  const message = 'a waypoint stands before the service, by which a client stays with its endpoint however long it is silent';
+  const remedy = 'remove timeoutSeconds, or take the waypoint away';
+  return warningAt('WEFT_NOT_ENFORCED', ['spec', 'sessionAffinityConfig', 'clientIP', 'timeoutSeconds'], message, remedy);
 }
 
 /** `<namespace>/<name>`. */
