@@ -5,7 +5,7 @@ import test, { type TestContext } from 'node:test';
 import type { L7Policy } from '#model/waypoint/config.ts';
 import { curl, startApp } from '#waypoint/clients.testing.ts';
 import { type App2, ask2, http2Client, startHttp2App } from '#waypoint/http2-clients.testing.ts';
-import { type Rig, type RigOptions, rule, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
+import { type Rig, type RigOptions, rule, settle, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
 
 const GRPC = { 'content-type': 'application/grpc', te: 'trailers', ':method': 'POST', ':path': '/shop.Cart/Get' };
 
@@ -305,4 +305,55 @@ test('HTTP/2: nghttp and h2load agree with us', async (t) => {
   });
   if (output.startsWith('missing: spawn')) t.skip('h2load is not installed: apt-get install nghttp2-client');
   else assert.match(output, /500 succeeded, 0 failed, 0 errored/);
+});
+
+/** An app that takes calls and never answers; `ended`: how many of them were ended by the waypoint. */
+async function silentApp(t: TestContext, options: RigOptions = {}): Promise<{ rig: Rig; app: App2; ended(): number }> {
+  let ended = 0;
+  const { rig, app } = await rigWithApp(
+    t,
+    { appProtocol: 'grpc', ...options },
+    (stream) => void stream.on('close', () => ended++),
+  );
+  return { rig, app, ended: () => ended };
+}
+
+test('W41 W79 a call ends when the time is over that it brought, as one whose deadline is exceeded, and so does it upstream', async (t) => {
+  const { rig, app, ended } = await silentApp(t);
+  const client = await http2Client(t, rig.port);
+  const asked = ask2(client, { ...GRPC, 'grpc-timeout': '200m' }, 'x');
+  await until(() => app.heard.length === 1);
+  assert.equal(app.heard[0]?.headers['grpc-timeout'], '200m');
+  rig.clock.advance(199);
+  await settle();
+  assert.equal(rig.waypoint.counters.openRequests, 1);
+  rig.clock.advance(1);
+  const { status, headers } = await asked;
+  assert.deepEqual([status, headers['grpc-status']], [200, '4']);
+  assert.deepEqual([rig.lines.at(-1)?.response_flags, rig.lines.at(-1)?.response_code_details], ['UT', 'response_timeout']);
+  await until(() => ended() === 1);
+});
+
+test('W41 the time of a call counts from its beginning, though its messages go on', async (t) => {
+  const { rig } = await silentApp(t);
+  const client = await http2Client(t, rig.port);
+  const stream = client.request({ ...GRPC, 'grpc-timeout': '1S' });
+  stream.write('x');
+  const answered = new Promise<http2.IncomingHttpHeaders>((resolve) => stream.on('response', resolve));
+  await until(() => rig.waypoint.counters.openRequests === 1);
+  rig.clock.advance(1_000);
+  assert.equal((await answered)['grpc-status'], '4');
+});
+
+test('W42 of the time of a route and that of a call the shorter one counts', async (t) => {
+  const { rig, app } = await silentApp(t, { routes: [rule({}, [to('cart')], { requestTimeoutMs: 100 })] });
+  const client = await http2Client(t, rig.port);
+  const asked = ask2(client, { ...GRPC, 'grpc-timeout': '1S' }, 'x');
+  await until(() => app.heard.length === 1);
+  rig.clock.advance(100);
+  assert.equal((await asked).headers['grpc-status'], '14');
+  const shorter = ask2(client, { ...GRPC, 'grpc-timeout': '50m' }, 'x');
+  await until(() => app.heard.length === 2);
+  rig.clock.advance(50);
+  assert.equal((await shorter).headers['grpc-status'], '4');
 });

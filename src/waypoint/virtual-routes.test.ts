@@ -29,7 +29,7 @@ for (const { status, tries } of [
   { status: '14', tries: 2 },
   { status: '5', tries: 1 },
 ])
-  test(`config-api 4.4: a call that ends with status ${status} is tried ${tries} times where its route retries on unavailable`, async (t) => {
+  test(`W34 config-api 4.4: a call that ends with status ${status} is tried ${tries} times where its route retries on unavailable`, async (t) => {
     const rig = await startWith(t, { retry: RETRY });
     const app = await failsOnce(t, status);
     rig.endpoints([app.port]);

@@ -113,8 +113,8 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   }
 
   /** The request took longer than its route allows: 504, or a cut if the response has begun (W39). */
-  timeOut(): void {
-    this.reply(REPLY.timeout);
+  timeOut(reply = REPLY.timeout): void {
+    this.reply(reply);
   }
 
   /** A mistake of ours over this exchange: it ends, with 500 if nothing of a response has gone out. */

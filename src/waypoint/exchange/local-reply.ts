@@ -30,6 +30,8 @@ export const REPLY = {
   /** A mistake of ours: what threw has decided nothing, so the request must not pass. */
   mistake: reply(500, '', '-', 'stage_failed'),
   timeout: reply(504, 'upstream request timeout', 'UT', 'response_timeout'),
+  /** Of a call of gRPC, by the time that it brought: not UNAVAILABLE, for which clients would call again. */
+  deadline: { ...reply(504, 'deadline exceeded', 'UT', 'response_timeout'), grpcStatus: 4 },
   tryTimeout: reply(504, 'upstream request timeout', 'UT', 'upstream_per_try_timeout'),
 } as const;
 

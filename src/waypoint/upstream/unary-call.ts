@@ -1,4 +1,5 @@
 import type { ServiceKey } from '#model/mesh/service.ts';
+import { writeGrpcTimeout } from '#protocol/grpc/timeout.ts';
 import { CALL_HEADERS, callStatus, framed, onlyMessage } from '#protocol/grpc/unary.ts';
 import { type CallOutcome, type CallParts, callService } from '#waypoint/upstream/service-call.ts';
 
@@ -28,7 +29,7 @@ export function callUnary(
   parts: CallParts,
 ): OpenUnaryCall {
   const authority = `${service.slice(service.indexOf('/') + 1)}:${port}`;
-  const deadline = timeoutMs === null ? [] : ['grpc-timeout', grpcTimeout(timeoutMs)];
+  const deadline = timeoutMs === null ? [] : ['grpc-timeout', writeGrpcTimeout(timeoutMs)];
   const { outcome, abort } = callService(
     {
       ...{ service, port, authority, timeoutMs, answerBytesMax, method: 'POST', target: path, version: 'http2' },
@@ -48,9 +49,4 @@ function messageOf(outcome: CallOutcome): UnaryOutcome {
   if (code !== 0) return { kind: 'failed', why: `grpc-status ${code}${said === '' ? '' : `: ${said}`}` };
   const message = onlyMessage(body);
   return message === null ? { kind: 'failed', why: 'its answer is not one message' } : { kind: 'message', message };
-}
-
-/** At most eight digits (the protocol of gRPC over HTTP/2). */
-function grpcTimeout(timeoutMs: number): string {
-  return timeoutMs <= 99_999_999 ? `${timeoutMs}m` : `${Math.floor(timeoutMs / 1_000)}S`;
 }

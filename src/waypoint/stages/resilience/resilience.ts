@@ -1,4 +1,4 @@
-import type { Cancel } from '#model/effects/clock.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import {
   type AttemptDecision,
   type AttemptFailure,
@@ -9,11 +9,13 @@ import {
 } from '#model/resilience/attempts.ts';
 import { retryPauseMs } from '#model/resilience/retry.ts';
 import type { RouteRetry } from '#model/resilience/route-retry.ts';
+import { readGrpcTimeout } from '#protocol/grpc/timeout.ts';
 import type { ResponseHead, UpstreamProblem } from '#protocol/http/message.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
 import { BodyKeeper, KeptBodies } from '#waypoint/exchange/body-keeper.ts';
 import type { Carrier } from '#waypoint/exchange/carrier.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { REPLY } from '#waypoint/exchange/local-reply.ts';
 import { NEXT, type Stage, type StageParts } from '#waypoint/exchange/stage.ts';
 import type { Slot } from '#waypoint/state/slots.ts';
 import type { Cluster } from '#waypoint/upstream/cluster.ts';
@@ -23,6 +25,9 @@ const TAKEN: AttemptDecision = { kind: 'give-up', why: 'not-allowed' };
 
 /** A circuit breaker or a retry budget says so. */
 const OVERFLOWED: AttemptDecision = { kind: 'give-up', why: 'overflow' };
+
+/** Fixed by Node.js: what is longer is as good as no bound. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The upstream may have had all of it, and be at work still. */
 const TOO_SLOW: UpstreamProblem = {
@@ -40,6 +45,7 @@ export function resilienceStage(parts: StageParts): Stage {
     perExchange,
   } = parts;
   const timers = perExchange.add<Cancel>();
+  const deadlines = perExchange.add<Deadline>();
   // One for the waypoint: many requests of allowed size must not add up to all of its memory.
   const bodies = new KeptBodies(usual.keptBodiesBytesMax);
   const retrying = perExchange.add<Cluster>();
@@ -53,12 +59,14 @@ export function resilienceStage(parts: StageParts): Stage {
     if (timeoutMs === null) return;
     const cancel = clock.after(timeoutMs, () => carrier.timeOut());
     timers.set(exchange, cancel);
-    if (attempt !== null) attempt.deadlineMs = deadlineOf(exchange);
+    if (attempt !== null) attempt.deadlineMs = deadlineOf(exchange, deadlines.peek(exchange));
   };
   return {
     name: 'resilience',
     request(exchange, carrier) {
       const { hasBody, contentLength, upgrade, version } = exchange.request;
+      const deadline = exchange.isGrpc ? boundCall(exchange, carrier, clock) : null;
+      if (deadline !== null) deadlines.set(exchange, deadline);
       // An upgraded connection has no end to wait for; a body may have come whole before.
       if (upgrade === null && (!hasBody || exchange.requestEndedMs > 0)) start(exchange, carrier);
       const policy = exchange.route?.retry?.policy ?? usual;
@@ -67,7 +75,7 @@ export function resilienceStage(parts: StageParts): Stage {
       return NEXT;
     },
     attempt(exchange, attempt, carrier) {
-      attempt.deadlineMs = deadlineOf(exchange);
+      attempt.deadlineMs = deadlineOf(exchange, deadlines.peek(exchange));
       const isWhole = exchange.requestEndedMs > 0 && exchange.request.upgrade === null;
       if (isWhole && exchange.route?.backendTimeoutMs != null) boundTry(exchange, attempt, carrier, parts);
       return NEXT;
@@ -82,6 +90,7 @@ export function resilienceStage(parts: StageParts): Stage {
     requestEnded: start,
     end(exchange) {
       if (exchange.route?.requestTimeoutMs != null) timers.peek(exchange)?.();
+      deadlines.peek(exchange)?.cancel();
       // Of most requests there is one try.
       if ((exchange.attempt?.number ?? 1) > 1) retrying.peek(exchange)?.retryOver();
     },
@@ -156,10 +165,22 @@ function boundTry(exchange: Exchange, attempt: Attempt, carrier: Carrier, { effe
   });
 }
 
-/** Null as long as the request is not complete, or if its route sets no bound. */
-function deadlineOf({ route, requestEndedMs }: Exchange): number | null {
+/** When a call ends, by the time that it brought. */
+type Deadline = { readonly atMs: number; readonly cancel: Cancel };
+
+/** W41: from its beginning on, however long its messages go on; null: it brought none. */
+function boundCall({ request, startedMs }: Exchange, carrier: Carrier, clock: Clock): Deadline | null {
+  const timeoutMs = readGrpcTimeout(request.headers.get('grpc-timeout'));
+  if (timeoutMs === null || timeoutMs > TIMER_MS_MAX) return null;
+  const atMs = startedMs + timeoutMs;
+  return { atMs, cancel: clock.after(Math.max(0, atMs - clock.monotonicMs()), () => carrier.timeOut(REPLY.deadline)) };
+}
+
+/** Null as long as the request is not complete, or if its route sets no bound; and the call has none. */
+function deadlineOf({ route, requestEndedMs }: Exchange, call: Deadline | null): number | null {
   const timeoutMs = route?.requestTimeoutMs ?? null;
-  return timeoutMs === null || requestEndedMs === 0 ? null : requestEndedMs + timeoutMs;
+  const ofRoute = timeoutMs === null || requestEndedMs === 0 ? null : requestEndedMs + timeoutMs;
+  return ofRoute === null || call === null ? (ofRoute ?? call?.atMs ?? null) : Math.min(ofRoute, call.atMs);
 }
 
 /** What a problem means for whether the request may be sent again. */
