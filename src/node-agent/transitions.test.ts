@@ -118,6 +118,20 @@ test('F13: a service that gets a waypoint while a connection to it waits for a p
   assert.deepEqual([rig.tunnels, rig.net.dials], [[], []]);
 });
 
+test('F13, K129: a service that loses its waypoint while that is dialled: the connection goes on without it', async () => {
+  const { rig, tell } = await startTwoNodes();
+  tell({ ...MESH, services: [WAYPOINT_SERVICE, { ...cart, waypoint: WAYPOINT }], workloads: [client, remote, waypoint] });
+  rig.net.silent.add('10.0.1.9');
+  const socket = rig.dial(client, '240.0.0.1:80');
+  await until(() => rig.tunnels.length > 0, 'a tunnel to the waypoint');
+  tell({ services: [cart] });
+  await converses(socket);
+  assert.deepEqual(
+    rig.tunnels.map(({ target }) => target.address),
+    ['10.0.1.9', '10.0.1.2'],
+  );
+});
+
 test('F13: an address of this node waits for the record of whom it belongs to now', async () => {
   const { rig, tell } = await startTwoNodes();
   tell(MESH);

@@ -31,11 +31,11 @@ export type OutboundQuestion = {
   dialled: Place;
   /** What the kernel drew from the slots that this model computed; null: choose here. */
   chosen: { ip: IpAddress; port: number } | null;
-  /** Endpoints of the service that could not be reached, the last one last: others are chosen. */
+  /** What could not be reached, the last one last: others are chosen. */
   tried?: readonly Tried[];
 };
 
-/** An endpoint that could not be reached. `service`: of which it was one. */
+/** An endpoint, or an instance of a waypoint, that could not be reached. `service`: for which it was chosen; empty: for none. */
 export type Tried = { readonly service: ServiceKey; readonly uid: string; readonly ip: IpAddress; readonly port: number };
 
 /** What the decision needs to know besides the mesh. */
@@ -86,7 +86,7 @@ function outboundWays(question: OutboundQuestion, view: NodeView): Ways {
   const workload = view.mesh.workloadByIp(dialled.ip);
   if (workload === null) return only(toUnknown(question, view));
   if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
-    return toWaypoint(workload.waypoint, dialled, null, source, view);
+    return toWaypoint(workload.waypoint, dialled, null, question, view);
   }
   return only(toWorkload(workload, dialled.ip, dialled.port, null, view));
 }
@@ -100,7 +100,7 @@ function toUnknown({ source, dialled }: OutboundQuestion, view: NodeView): Outbo
 
 function toService(service: Service, question: OutboundQuestion, view: NodeView): Ways {
   const { dialled, source, tried } = question;
-  if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, source, view);
+  if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, question, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
     // Of a block it says what goes to some ports of it, and of the others nothing.
     if (isPassingBlock(service, dialled.ip)) return only(toUnknown(question, view));
@@ -150,7 +150,7 @@ function firstDialled(dialled: Service, shares: readonly Share[], question: Outb
   return (isKept ? keptOf(found, source, family) : found).flatMap(({ service, port, weight, endpoints }) => {
     if (service?.waypoint) {
       const target = placeOf(service, port, family);
-      return sharing(weight, toWaypoint(service.waypoint, target, service, source, view));
+      return sharing(weight, toWaypoint(service.waypoint, target, service, question, view));
     }
     const ways = endpoints.length > 0 ? waysTo(endpoints, service, view) : only(noBackend(service ?? dialled, question.dialled));
     return sharing(weight, ways);
@@ -191,13 +191,17 @@ function placeOf(service: Service, port: number, family: Family): Place | null {
  */
 function followedBy(
   shares: readonly Share[],
-  { source, dialled }: OutboundQuestion,
+  question: OutboundQuestion,
   tried: readonly Tried[],
   view: NodeView,
-): Way[] {
+): readonly Way[] {
+  const { source, dialled } = question;
   const last = tried.at(-1);
   const { service, port } = shares.find((one) => one.service !== null && serviceKeyOf(one.service) === last?.service) ?? {};
-  if (!service || port === undefined || service.waypoint !== null) return [];
+  if (!service || port === undefined) return [];
+  if (service.waypoint !== null) {
+    return toWaypoint(service.waypoint, placeOf(service, port, familyOf(dialled.ip)), service, question, view);
+  }
   const fresh = (family: Family): Endpoint[] =>
     eligibleEndpoints(view.mesh, service, port, family, locationOf(source)).filter(
       (one) => !tried.some(({ ip, port: target }) => one.ip === ip && one.port === target),
@@ -233,7 +237,7 @@ function toWaypoint(
   address: GatewayAddress,
   dialled: Place | null,
   service: Service | null,
-  source: Workload,
+  { source, tried = [] }: OutboundQuestion,
   view: NodeView,
 ): Ways {
   const name = address.kind === 'hostname' ? address.hostname : address.address;
@@ -247,7 +251,8 @@ function toWaypoint(
     const ip = workload.addresses.find((one) => familyOf(one) === family) ?? workload.addresses[0];
     return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort }];
   });
-  const [first, ...others] = nearest(routable, source).map((member) => ({
+  const fresh = routable.filter(({ workload: { uid } }) => !tried.some((one) => one.uid === uid));
+  const [first, ...others] = nearest(fresh, source).map((member) => ({
     weight: 1,
     path: (): OutboundPath => {
       const tunnel = tunnelToWaypoint(member, dialled, service);
@@ -255,8 +260,11 @@ function toWaypoint(
     },
   }));
   if (first !== undefined) return [first, ...others];
-  const reason = `unknown waypoint: ${name} is bound but has no ready instance`;
-  return only({ kind: 'refused', cause: 'no-waypoint', reason, service });
+  const isTried = routable.length > 0;
+  const reason = isTried
+    ? `no instance of waypoint ${name} can be reached`
+    : `unknown waypoint: ${name} is bound but has no ready instance`;
+  return only({ kind: 'refused', cause: isTried ? 'no-backend' : 'no-waypoint', reason, service });
 }
 
 /** Instances on the client's node; without any, those of its zone; else all: a way between zones costs, and nobody asked for it. */

@@ -127,8 +127,12 @@ function unknownOwner(path: RecordPath): JudgedChoice {
   return { ...closed(path, new Refusal('unknown-workload', why)), isSettled: false };
 }
 
-/** The endpoint of a service that a path leads to; null: what was dialled is no service. */
+/** The endpoint of a service, or the instance of a waypoint, that a path leads to; null: what was dialled is that itself. */
 function endpointOf(path: OutboundPath): Tried | null {
+  if (path.kind === 'waypoint') {
+    const { service, workload, tunnel } = path;
+    return { service: service === null ? '' : serviceKeyOf(service), uid: workload.uid, ip: tunnel.ip, port: tunnel.port };
+  }
   if (path.kind !== 'hbone' && path.kind !== 'local' && path.kind !== 'plain') return null;
   const { service, workload, ip, port } = path;
   return service === null ? null : { service: serviceKeyOf(service), uid: workload.uid, ip, port };

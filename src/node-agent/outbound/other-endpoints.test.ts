@@ -119,3 +119,15 @@ test('F9: whom policy refuses is not sent to the next endpoint', async () => {
   assert.equal(asked().length, 1);
   assert.equal(rig.access().response_flags, 'DENY');
 });
+
+test('F9: an instance of a waypoint that cannot be reached is followed by another, and nobody goes around it', async () => {
+  const rig = startAgentRig();
+  await rig.enroll(client);
+  const gate = aService('waypoint', ['240.0.0.9']);
+  const instance = (at: number): Workload => ({ ...far(at), services: endpointOf(gate, 15_008) });
+  const waypoint = { kind: 'hostname', namespace: 'shop', hostname: gate.hostname, hbonePort: 15_008 } as const;
+  rig.tell({ workloads: [client, far(1), instance(2), instance(3)], services: [gate, { ...cart, waypoint }] });
+  for (const ip of ['10.0.1.2', '10.0.1.3']) rig.net.deaf.add(ip);
+  await isReset(rig.dial(client, '240.0.0.1:80'));
+  assert.deepEqual(rig.net.dials.map(({ to }) => to).sort(), ['10.0.1.2:15008', '10.0.1.3:15008']);
+});

@@ -96,13 +96,14 @@ function refuseStranger(context: DataContext, stream: ByteStream): void {
 }
 
 /**
- * Asks and dials, and dials another endpoint of a service where one cannot be reached. What was decided is in the log also
+ * Asks and dials, and dials another endpoint of a service, or instance of a waypoint, where one cannot be reached. What was decided is in the log also
  * when dialling fails: that is when somebody reads it.
  */
 async function reach(context: DataContext, call: Captured): Promise<Reached> {
   const { served, client, dialled, chosen, cut } = call;
   const { clock } = context.effects;
   const tried: Tried[] = [];
+  let attempts = 0;
   const untilMs = clock.monotonicMs() + TUNNEL.connectTimeoutMs;
   let failed: Reached | null = null;
   for (;;) {
@@ -133,7 +134,9 @@ async function reach(context: DataContext, call: Captured): Promise<Reached> {
       failed = { source, path, refusal };
       if (choice.endpoint === null || !isUnreached(refusal) || cut.reason !== null || clock.monotonicMs() >= untilMs)
         return failed;
-      if (tried.push(choice.endpoint) >= TUNNEL.attemptsMax) return failed;
+      if (++attempts >= TUNNEL.attemptsMax) return failed;
+      // A tunnel's end that is no part of the answer any more need not be left out of the next one, which may lead elsewhere altogether.
+      if (choice.way.kind !== 'tunnel' || refusal.why !== 'workload-left') tried.push(choice.endpoint);
       release();
       call.release = () => {};
     }

@@ -94,7 +94,7 @@ export type Choice = {
   readonly way: Way;
   readonly path: RecordPath;
   readonly dryRun: readonly L4DryRun[];
-  /** The endpoint of a service that it leads to: another may be tried when this one cannot be reached. */
+  /** The endpoint of a service, or instance of a waypoint, that it leads to: another may be tried when this one cannot be reached. */
   readonly endpoint: Tried | null;
 };
 
