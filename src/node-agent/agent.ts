@@ -1,5 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import { guardWork } from '#model/effects/mishaps.ts';
+import { Waiters } from '#model/effects/waiters.ts';
 import type { KernelEvent, LiveFlow } from '#model/kernel/maps.ts';
 import { type MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { Workload } from '#model/mesh/workload.ts';
@@ -19,7 +20,6 @@ import { lastBytesGone } from './enrollment/last-bytes.ts';
 import { LocalRecords, nameClientOf } from './enrollment/local-records.ts';
 import { OwnRecords } from './enrollment/own-records.ts';
 import { Carriers } from './judge/carriers.ts';
-import { Waiters } from './judge/waiters.ts';
 import { takeEvent } from './kernel/events.ts';
 import { FoundConnections, type FoundView } from './kernel/found-connections.ts';
 import { LateArrivals } from './kernel/late-arrivals.ts';
@@ -61,7 +61,7 @@ export class Agent {
     const { kernel, clock, log } = effects;
     // Numbers first: everything else writes them into maps that a former agent may have filled.
     this.ids = adoptedIds(kernel.maps, kernel.adopted);
-    this.#waiters = new Waiters(clock, AGENT.knowledgeDeadlineMs);
+    this.#waiters = new Waiters(clock, { deadlineMs: AGENT.knowledgeDeadlineMs, max: AGENT.waitersMax });
     const counters = dnsCounters(this.meters, (uid) => this.mesh.workload(uid));
     const synced = async () => (await this.#waiters.until(() => (this.synced ? true : null))) === true;
     const clientOf = (uid: string) => nameClientOf(this.enrollment.get(uid));

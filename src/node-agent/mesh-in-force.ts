@@ -1,6 +1,7 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import type { Waiters } from '#model/effects/waiters.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import type { IdTable } from '#model/path/ids.ts';
 import type { TableView } from '#model/path/tables.ts';
@@ -11,7 +12,6 @@ import type { LocalRecords } from './enrollment/local-records.ts';
 import type { OwnRecords } from './enrollment/own-records.ts';
 import { changesDecisions } from './follow-mesh.ts';
 import type { Carriers } from './judge/carriers.ts';
-import type { Waiters } from './judge/waiters.ts';
 import { tellWidened } from './kernel/dry-run-tally.ts';
 import type { FoundConnections } from './kernel/found-connections.ts';
 import type { KernelTables } from './kernel/tables.ts';

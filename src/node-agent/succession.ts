@@ -1,4 +1,5 @@
 import type { Clock } from '#model/effects/clock.ts';
+import type { Waiters } from '#model/effects/waiters.ts';
 import { WeftError } from '#model/error.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -7,7 +8,6 @@ import type { HandedSocket, Handover } from '#protocol/api/agent.ts';
 import type { Enrolled, Enrollment, EnrollmentRequest } from './enrollment/enrollment.ts';
 import type { LocalRecords } from './enrollment/local-records.ts';
 import type { Carriers } from './judge/carriers.ts';
-import type { Waiters } from './judge/waiters.ts';
 import type { FoundConnections } from './kernel/found-connections.ts';
 import type { Verdicts } from './kernel/verdicts.ts';
 

@@ -12,6 +12,7 @@ import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
 import { DOOR_LIMITS } from '#model/guard/door.ts';
 import { Doorkeeper } from '#model/guard/doorkeeper.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { systemClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
@@ -22,7 +23,7 @@ import type { InboundTunnel, TunnelOutcome, TunnelPool } from '#protocol/hbone/t
 import { asDuplex } from '#protocol/stream/duplex.ts';
 import { startApp } from '#waypoint/clients.testing.ts';
 import { acceptTunnel } from '#waypoint/listener/accept.ts';
-import { configOf, FRONT, type Rig, startRig, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
+import { configOf, FRONT, type Rig, startRig, until, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 
 const io = new NodeIo(systemClock, SILENT_MISHAPS);
 const CART_URI = 'spiffe://cluster.local/ns/shop/sa/cart-0';
@@ -154,8 +155,11 @@ test('HBONE in: HTTP/2 inside a tunnel', async (t) => {
 
 test('HBONE in: a CONNECT to what is not served is refused before any byte', async (t) => {
   const app = await startApp(t);
-  const { connect } = await startMesh(t, app.port);
-  assert.deepEqual(await connect('10.9.9.9:80'), { kind: 'refused', status: 503 });
+  const { rig, connect } = await startMesh(t, app.port);
+  const answer = connect('10.9.9.9:80');
+  await until(() => rig.clock.pendingMs().includes(WAYPOINT.comingMs));
+  rig.clock.advance(WAYPOINT.comingMs);
+  assert.deepEqual(await answer, { kind: 'refused', status: 503 });
 });
 
 test('promise 1: an endpoint that proves another identity gets nothing', async (t) => {

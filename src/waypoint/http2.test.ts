@@ -284,9 +284,9 @@ test('W73 HTTP/2: draining finishes what is under way and then closes', async (t
   assert.equal((await pending).body, 'done');
   await until(() => session.closed);
   // A tunnel that was on its way is served; nothing is, once all has been cut.
-  assert.equal(rig.waypoint.admit('10.96.0.10:80', null).kind, 'accept');
+  assert.equal(rig.waypoint.admit('10.96.0.10:80').kind, 'accept');
   rig.waypoint.close();
-  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), {
+  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80'), {
     kind: 'refuse',
     status: 503,
     why: 'the waypoint is shutting down',

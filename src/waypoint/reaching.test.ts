@@ -6,7 +6,7 @@ import { aWorkload, deltaOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import { type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { curl, startApp } from '#waypoint/clients.testing.ts';
-import { configOf, FRONT, type Rig, rule, startRig, to, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
+import { configOf, type Rig, rule, startRig, to, VIP, WAYPOINT_IDENTITY } from '#waypoint/waypoint-rig.testing.ts';
 
 const HERE = { kind: 'hostname', namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local', hbonePort: 15_008 } as const;
 
@@ -177,7 +177,7 @@ test('admission: what is bound is accepted, what is not is refused with its stat
     { authority: '', want: { kind: 'refuse', status: 400 } },
   ];
   for (const { authority, want } of cases) {
-    const { why: _why, ...admission } = { why: '', ...rig.waypoint.admit(authority, FRONT) };
+    const { why: _why, ...admission } = { why: '', ...rig.waypoint.admit(authority) };
     assert.deepEqual(admission, want, authority);
   }
 });
@@ -186,7 +186,7 @@ test('admission: a service whose binding is known but whose configuration has no
   const rig = await startRig();
   t.after(() => rig.close());
   rig.endpoints([], {}, 'late');
-  const admission = rig.waypoint.admit('10.96.1.4:80', FRONT);
+  const admission = rig.waypoint.admit('10.96.1.4:80');
   assert.deepEqual(admission, {
     kind: 'refuse',
     status: 503,

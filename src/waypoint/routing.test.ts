@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { parseIdentity } from '#model/identity/identity.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { type L7Operation, type L7Policy, type L7Rule, PATH_NORMALIZATIONS } from '#model/waypoint/config.ts';
 import { type App, curl, rawClient, startApp, startRawApp } from '#waypoint/clients.testing.ts';
 import { CART, configOf, type Rig, type RigOptions, rule, settle, startRig, to, until } from '#waypoint/waypoint-rig.testing.ts';
@@ -256,15 +257,21 @@ test('policy change: an upgraded connection that a new policy denies is closed',
 
 test('promise 2: without a configuration, or without the service in it, everything is refused', async (t) => {
   const { rig, apps } = await bookshop(t, {}, 'cart');
+  const refusedCurl = async () => {
+    const asked = curl(rig.port, '/');
+    await until(() => rig.clock.pendingMs().includes(WAYPOINT.comingMs));
+    rig.clock.advance(WAYPOINT.comingMs);
+    return asked;
+  };
   rig.waypoint.configure(null);
-  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80', null), {
+  assert.deepEqual(rig.waypoint.admit('10.96.0.10:80'), {
     kind: 'refuse',
     status: 503,
     why: 'the waypoint has no configuration yet',
   });
-  assert.notEqual((await curl(rig.port, '/')).code, 0);
+  assert.notEqual((await refusedCurl()).code, 0);
   rig.waypoint.configure(configOf({ config: { services: [] } }));
-  assert.equal(rig.waypoint.admit('10.96.0.10:80', null).kind, 'refuse');
-  assert.notEqual((await curl(rig.port, '/')).code, 0);
+  assert.equal(rig.waypoint.admit('10.96.0.10:80').kind, 'refuse');
+  assert.notEqual((await refusedCurl()).code, 0);
   assert.equal(apps.cart?.heard.length, 0);
 });

@@ -1,6 +1,7 @@
 import { splitHostPort, tryParseIp } from '#model/address/ip.ts';
+import { guardWork } from '#model/effects/mishaps.ts';
 import { Roster } from '#model/effects/roster.ts';
-import type { Identity } from '#model/identity/identity.ts';
+import { Waiters } from '#model/effects/waiters.ts';
 import type { MeshState, Touched } from '#model/mesh/mesh-state.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { type AttemptPolicy, DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
@@ -13,6 +14,7 @@ import { connectionFacts, connectionRecord, type Downstream } from '#waypoint/co
 import { ConnectionRoutes } from '#waypoint/connection/connection-routes.ts';
 import { Connections } from '#waypoint/connection/connections.ts';
 import {
+  type Destination,
   type Dialled,
   isServed,
   isStranded,
@@ -49,6 +51,7 @@ export class Waypoint {
   readonly #connections: Connections;
   readonly #live = new Roster<LiveConnection>();
   readonly #state: WaypointState;
+  readonly #coming: Waiters;
   readonly #stopSweeping: (() => void)[];
   readonly #tellsProblems: boolean;
   #configured = false;
@@ -61,6 +64,7 @@ export class Waypoint {
     this.#self = self;
     this.#mesh = mesh;
     this.#effects = effects;
+    this.#coming = new Waiters(effects.clock, { deadlineMs: WAYPOINT.comingMs, max: WAYPOINT.comingMax });
     const counters = this.counters;
     const live = this.#live;
     const state = new WaypointState(mesh);
@@ -127,6 +131,7 @@ export class Waypoint {
     this.#configured = keys !== null;
     for (const connection of this.#live.all()) if (!connection.isAllowed(inForce)) connection.cut();
     this.#connections.drainStranded((destination) => isStranded(this.#known, destination));
+    this.#coming.check();
   }
 
   /** The mesh state has changed, as its `apply` reported. */
@@ -134,34 +139,32 @@ export class Waypoint {
     this.#state.meshChanged(touched);
     const { services, workloads } = touched;
     if (services.size === 0 && workloads.size === 0) return;
+    this.#coming.check();
     this.#connections.drainStranded((destination) => {
       const changed = destination.kind === 'service' ? services.has(destination.key) : workloads.has(destination.workload.uid);
       return changed && !isServed(this.#known, destination);
     });
   }
 
-  /** Judges a CONNECT of `peer` before it is accepted. `authority`: `ip:port`, `[v6]:port` or `hostname:port`. */
-  admit(authority: string, peer: Identity | null): Admission {
-    // Judged before the tunnel is answered: the caller's node can then tell its app the reason.
-    const place = splitHostPort(authority);
-    if (place === null) return this.#refuse(400, `"${authority}" is not host:port`, peer);
-    const dialled = { address: tryParseIp(place.host) ?? place.host, port: place.port };
+  /** Judges a CONNECT by what it asks for: `ip:port`, `[v6]:port` or `hostname:port`. */
+  admit(authority: string): Admission {
+    const dialled = dialledBy(authority);
+    if (dialled === null) return { kind: 'refuse', status: 400, why: `"${authority}" is not host:port` };
     const resolution = this.#resolve(dialled);
-    return resolution.kind === 'found' ? { kind: 'accept', dialled } : this.#refuse(resolution.status, resolution.why, peer);
+    return resolution.kind === 'found' ? { kind: 'accept', dialled } : { ...resolution, kind: 'refuse' };
   }
 
-  /** Serves a connection until it ends; one to an unknown or unbound destination is closed at once. */
+  /** When what a CONNECT asks for is served, or the time is over in which it may come to be; at once where that is no place. */
+  async expected(authority: string): Promise<void> {
+    const dialled = dialledBy(authority);
+    if (dialled !== null) await this.#expected(dialled);
+  }
+
+  /** Serves a connection until it ends; one to a destination that stays unknown or unbound is reset. */
   accept(downstream: Downstream): void {
-    const { stream, dialled } = downstream;
-    const resolution = this.#resolve(dialled);
-    if (resolution.kind === 'found') {
-      this.#connections.serve(stream, connectionFacts(downstream, resolution.destination, this.#mesh));
-      return;
-    }
-    this.counters.connectionsRefused++;
-    const record = connectionRecord(downstream, null, this.#mesh);
-    this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
-    stream.reset();
+    const resolution = this.#resolve(downstream.dialled);
+    if (resolution.kind === 'found') this.#serve(downstream, resolution.destination);
+    else guardWork(this.#effects.mishaps, 'accept', this.#serveExpected(downstream), () => downstream.stream.reset());
   }
 
   /** What it has counted, and what it keeps now. */
@@ -197,17 +200,29 @@ export class Waypoint {
   close(): void {
     this.#closed = true;
     for (const stop of this.#stopSweeping) stop();
+    this.#coming.check();
     this.#connections.destroyAll();
     this.#state.clear();
   }
 
-  #refuse(status: 400 | 503, why: string, peer: Identity | null): Admission {
+  #serve(downstream: Downstream, destination: Destination): void {
+    this.#connections.serve(downstream.stream, connectionFacts(downstream, destination, this.#mesh));
+  }
+
+  async #serveExpected(downstream: Downstream): Promise<void> {
+    const { stream, dialled } = downstream;
+    await this.#expected(dialled);
+    if (stream.isOver) return; // its client has not waited
+    const resolution = this.#resolve(dialled);
+    if (resolution.kind === 'found') return this.#serve(downstream, resolution.destination);
     this.counters.connectionsRefused++;
-    // The caller answers the tunnel and says so; this only adds who asked.
-    const source = { end: null, workload: null, identity: peer };
-    const origin = { reporter: 'waypoint', dialled: null } as const;
-    this.#effects.log.debug({ ...refusalRecord(this, { source, origin }, 'not-bound', why), status }, 'refused a tunnel');
-    return { kind: 'refuse', status, why };
+    const record = connectionRecord(downstream, null, this.#mesh);
+    this.#effects.log.info(refusalRecord(this, record, 'not-bound', resolution.why), 'refused a connection');
+    stream.reset();
+  }
+
+  async #expected(dialled: Dialled): Promise<void> {
+    await this.#coming.until(() => this.#closed || this.#resolve(dialled).kind === 'found' || null);
   }
 
   #resolve(dialled: Dialled): Resolution {
@@ -218,6 +233,12 @@ export class Waypoint {
   get #known(): Known {
     return { self: this.#self, mesh: this.#mesh, snapshot: this.#configured ? this.#state.snapshot : null };
   }
+}
+
+/** What a CONNECT asks for; null: that is no place. */
+function dialledBy(authority: string): Dialled | null {
+  const place = splitHostPort(authority);
+  return place && { address: tryParseIp(place.host) ?? place.host, port: place.port };
 }
 
 /** What a waypoint is made of. */

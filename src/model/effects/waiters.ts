@@ -1,24 +1,26 @@
-import type { Clock } from '#model/effects/clock.ts';
-import { AGENT } from '#model/settings/agents.ts';
+import type { Clock } from './clock.ts';
 
 type Waiter = { look: () => boolean; give: () => void };
+
+/** How long one waits, and how many wait at once. */
+export type WaitersBounds = { readonly deadlineMs: number; readonly max: number };
 
 /** Connections that wait for knowledge: each is released by check() or by the deadline. Bounded. */
 export class Waiters {
   readonly #clock: Clock;
-  readonly #deadlineMs: number;
+  readonly #bounds: WaitersBounds;
   readonly #waiting = new Set<Waiter>();
 
-  constructor(clock: Clock, deadlineMs: number) {
+  constructor(clock: Clock, bounds: WaitersBounds) {
     this.#clock = clock;
-    this.#deadlineMs = deadlineMs;
+    this.#bounds = bounds;
   }
 
   /** The first non-null answer of `look`; null after the deadline, or at once when too many wait. */
   until<T>(look: () => T | null): Promise<T | null> {
     const now = look();
     // Too many: refused at once rather than later, so that a flood before the first sync cannot fill the memory.
-    if (now !== null || this.#waiting.size >= AGENT.waitersMax) return Promise.resolve(now);
+    if (now !== null || this.#waiting.size >= this.#bounds.max) return Promise.resolve(now);
     return new Promise((resolve) => {
       const finish = (value: T | null): void => {
         this.#waiting.delete(waiter);
@@ -27,7 +29,7 @@ export class Waiters {
       };
       const waiter: Waiter = { look: () => look() !== null, give: () => finish(look()) };
       this.#waiting.add(waiter);
-      const cancel = this.#clock.after(this.#deadlineMs, () => finish(null));
+      const cancel = this.#clock.after(this.#bounds.deadlineMs, () => finish(null));
     });
   }
 

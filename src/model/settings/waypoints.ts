@@ -149,6 +149,12 @@ export const WAYPOINT_SETTINGS = {
       'ms',
       'How long a service that has left a waypoint is served there all the same, as it was: nodes that have not heard yet send connections.',
     ),
+    comingMs: setting(
+      2_000,
+      'ms',
+      'How long a connection waits for a service that the waypoint does not serve: nodes that have heard of it before send connections.',
+    ),
+    comingMax: setting(1_000, 'count', 'Connections that wait so at once; further ones are refused.'),
     followedMs: setting(
       30_000,
       'ms',

@@ -6,12 +6,15 @@ import { parseIp } from '#model/address/ip.ts';
 import { NOWHERE } from '#model/effects/byte-stream.ts';
 import type { Log } from '#model/effects/log.ts';
 import { SILENT_MISHAPS } from '#model/effects/mishaps.ts';
+import { formatIdentity } from '#model/identity/identity.ts';
+import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { Meters } from '#model/telemetry/meters.ts';
 import { NodeStream } from '#platform/io/node/node-stream.ts';
 import type { InboundTunnel } from '#protocol/hbone/transport.ts';
 import { rawClient, startApp } from '#waypoint/clients.testing.ts';
 import { type Attest, acceptLocal, acceptTunnel, type Door } from '#waypoint/listener/accept.ts';
-import { FRONT, type LogLine, listen, startRig, until, VIP } from '#waypoint/waypoint-rig.testing.ts';
+import { Counters } from '#waypoint/self/counters.ts';
+import { configOf, FRONT, type LogLine, listen, startRig, until, VIP } from '#waypoint/waypoint-rig.testing.ts';
 
 type Accepted = Parameters<Door['accept']>[0];
 
@@ -26,7 +29,9 @@ function aDoor() {
       authority === `${VIP}:80`
         ? { kind: 'accept', dialled: { address: VIP, port: 80 } }
         : { kind: 'refuse', status: 503, why: 'unknown' },
+    expected: () => Promise.resolve(),
     accept: (downstream) => void accepted.push(downstream),
+    counters: new Counters(),
     meters: new Meters('waypoint'),
   };
   return { accepted, lines, log, door };
@@ -74,12 +79,49 @@ for (const { name, forwarded, port } of CLIENTS) {
   });
 }
 
-test('a tunnel to what is not served is refused before a byte, and one line says why', () => {
+test('a tunnel to what is not served is refused before a byte, and one line says why', async () => {
   const { door, accepted, log, lines } = aDoor();
   const { tunnel, answers } = aTunnel({ authority: '10.9.9.9:80' });
-  acceptTunnel(door, tunnel, log);
-  assert.deepEqual([answers, accepted], [[503], []]);
-  assert.equal(lines[0]?.error, 'unknown');
+  await acceptTunnel(door, tunnel, log);
+  assert.deepEqual([answers, accepted, lines.length], [[503], [], 1]);
+  assert.deepEqual([lines[0]?.error, lines[0]?.['src.identity']], ['unknown', formatIdentity(FRONT)]);
+  assert.deepEqual([door.counters.connectionsRefused, door.meters.total('weft_refusals_total')], [1, 1]);
+});
+
+/** A waypoint whose clients may have heard of a service before it has. */
+async function aWaypoint(t: TestContext) {
+  const rig = await startRig();
+  t.after(() => rig.close());
+  rig.endpoints([]);
+  const here = configOf({});
+  rig.waypoint.configure({ ...here, services: [] });
+  return { clock: rig.clock, door: rig.waypoint, serve: () => rig.waypoint.configure(here), log: aDoor().log };
+}
+
+test('K129: a tunnel from a node that has heard of a service first waits until the waypoint has, and is served', async (t) => {
+  const { clock, door, serve, log } = await aWaypoint(t);
+  const { tunnel, answers } = aTunnel({});
+  const accepting = acceptTunnel(door, tunnel, log);
+  clock.advance(WAYPOINT.comingMs - 1);
+  assert.deepEqual(answers, []);
+  serve();
+  await accepting;
+  assert.deepEqual([answers, door.counters.connectionsRefused], [['accepted'], 0]);
+});
+
+test('a tunnel to what does not come to be served in time is refused; so are at once one to no place, and all when the waypoint closes', async (t) => {
+  const { clock, door, log } = await aWaypoint(t);
+  const [late, bad, last] = [aTunnel({}), aTunnel({ authority: 'nowhere' }), aTunnel({})];
+  const waiting = acceptTunnel(door, late.tunnel, log);
+  await acceptTunnel(door, bad.tunnel, log);
+  assert.deepEqual([late.answers, bad.answers], [[], [400]]);
+  clock.advance(WAYPOINT.comingMs);
+  await waiting;
+  assert.deepEqual(late.answers, [503]);
+  const ending = acceptTunnel(door, last.tunnel, log);
+  door.close();
+  await ending;
+  assert.deepEqual([last.answers, clock.pendingMs()], [[503], []]);
 });
 
 /** A listener on loopback that lets in what `attest` vouches for. */

@@ -8,7 +8,7 @@ import { refusalRecord } from '#waypoint/connection/report.ts';
 import type { Waypoint } from '#waypoint/waypoint.ts';
 
 /** What connections are let into. */
-export type Door = Pick<Waypoint, 'admit' | 'accept' | 'meters'>;
+export type Door = Pick<Waypoint, 'admit' | 'expected' | 'accept' | 'counters' | 'meters'>;
 
 const ORIGIN = { reporter: 'waypoint', dialled: null } as const;
 
@@ -19,15 +19,23 @@ export type Attest = (ends: { remote: Endpoint; local: Endpoint }) => {
 } | null;
 
 /** A tunnel of an agent: its peer is proved by a certificate, and says for which of its ports it speaks. */
-export function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): void {
-  const { authority, peer, remoteAddress, remotePort } = tunnel;
-  const admission = door.admit(authority, peer);
+export async function acceptTunnel(door: Door, tunnel: InboundTunnel, log: Log): Promise<void> {
+  const { authority, peer } = tunnel;
+  // Judged before the tunnel is answered: the caller's node can then tell its app the reason.
+  let admission = door.admit(authority);
   if (admission.kind === 'refuse') {
-    const { status, why } = admission; // the door has counted it
-    log.info({ response_flags: 'NR', cause: 'not-bound', authority, status, error: why }, 'refused a tunnel');
+    await door.expected(authority);
+    admission = door.admit(authority);
+  }
+  if (admission.kind === 'refuse') {
+    const { status, why } = admission;
+    door.counters.connectionsRefused++;
+    const asker = { source: { end: null, workload: null, identity: peer }, origin: ORIGIN };
+    log.info({ ...refusalRecord(door, asker, 'not-bound', why), authority, status }, 'refused a tunnel');
     tunnel.refuse(status);
     return;
   }
+  const { remoteAddress, remotePort } = tunnel;
   const client = forwardedClient(tunnel.forwarded, remoteAddress) ?? { ip: remoteAddress, port: remotePort };
   const stream = tunnel.accept('');
   door.accept({ stream, peer, peerAddress: client.ip, peerPort: client.port, dialled: admission.dialled });

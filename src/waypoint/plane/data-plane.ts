@@ -32,7 +32,7 @@ export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing' | 'fetche
   createServer(options: {
     credentials: () => Promise<Credentials>;
     trustDomain: string;
-    onTunnel: (tunnel: InboundTunnel) => void;
+    onTunnel: (tunnel: InboundTunnel) => Promise<void>;
     /** A connection that never came to carry tunnels; it is in the log already. */
     onRefused: (cause: CloseCause) => void;
     door: Doorkeeper;
