@@ -153,6 +153,7 @@ complete -c weft -n '__weft_in "weft check"' -l control -x -d 'the control plane
 complete -c weft -n '__weft_in "weft check"' -l control-root -rF -d 'PEM file with its root certificate'
 complete -c weft -n '__weft_in "weft check"' -l control-server-name -x -d 'name in its certificate, where that is not the host that is dialled'
 complete -c weft -n '__weft_in "weft check"' -l token-file -rF -d 'file with the token that weft token printed for this node'
+complete -c weft -n '__weft_in "weft check"' -l kubeconfig -rF -d 'look at the cluster that this reaches, and the mesh on it, in place of this machine'
 complete -c weft -n '__weft_in "weft check"' -l pool4 -x -d 'IPv4 addresses for the workloads of weft run (default: 10.41.0.0/24)'
 complete -c weft -n '__weft_in "weft check"' -l pool6 -x -d 'IPv6 addresses for the workloads of weft run (default: fd41:0:0:1::/64)'
 complete -c weft -n '__weft_in "weft check"' -l listen -x -d 'where the control plane serves agents (default: 127.0.0.1:15012)'

@@ -37,6 +37,8 @@ export type CheckOptions = {
   listen: HostPort;
   /** The control plane of a node that is to join a mesh; null: this machine's own. */
   control: ControlAccess | null;
+  /** How to reach a cluster, which is looked at in place of this machine; null: this machine is. */
+  kubeconfig: string | null;
   output: 'table' | DataFormat;
 };
 
@@ -51,11 +53,13 @@ export function usualCheck(): CheckOptions {
     ...USUAL_POOLS,
     listen: USUAL_LISTEN,
     control: null,
+    kubeconfig: null,
     output: 'table',
   };
 }
 
-type Parsed = Omit<CheckOptions, 'directory' | 'node' | 'control'> & {
+type Parsed = Omit<CheckOptions, 'directory' | 'node' | 'control' | 'kubeconfig'> & {
+  kubeconfig?: string;
   node?: string;
   control?: string;
   controlRoot?: string;
@@ -72,6 +76,7 @@ export function checkCommand(act: Act<CheckOptions>): Command {
       command: 'weft check --node node-2 --control 10.0.0.1:15012 --control-root root-cert.pem --token-file node-2.token',
       does: 'before this machine joins the mesh of another one',
     },
+    { command: 'weft check --kubeconfig ~/.kube/config', does: 'of a cluster, before the mesh is installed there and after' },
   ])
     .description(
       'Look at this machine as weft up and weft agent need it, and at the parts of a mesh that run on it: kernel, limits, ports, networks, directories, certificates, clocks, control plane, agents, and what dead meshes left. Each finding has a code (docs/checks.md), why it matters and a remedy. The exit code is 1 when one is an error, 0 when there are warnings or nothing. It changes nothing.',
@@ -82,6 +87,7 @@ export function checkCommand(act: Act<CheckOptions>): Command {
     .option('--control-root <file>', 'PEM file with its root certificate')
     .option('--control-server-name <name>', 'name in its certificate, where that is not the host that is dialled', readName)
     .option('--token-file <file>', 'file with the token that weft token printed for this node')
+    .option('--kubeconfig <file>', 'look at the cluster that this reaches, and the mesh on it, in place of this machine')
     .addOption(pool4Option())
     .addOption(pool6Option())
     .addOption(listenOption())
@@ -90,10 +96,12 @@ export function checkCommand(act: Act<CheckOptions>): Command {
     .addOption(bpffsOption())
     .addOption(outputOption('table'))
     .action((directory: string | undefined, parsed: Parsed, command: Command) => {
-      const { node, control, controlRoot, tokenFile, controlServerName: _, ...rest } = parsed;
+      const { node, control, controlRoot, tokenFile, kubeconfig, controlServerName: _, ...rest } = parsed;
       const joins = control !== undefined || controlRoot !== undefined || tokenFile !== undefined;
+      if (kubeconfig !== undefined && (joins || directory !== undefined))
+        return command.error('--kubeconfig looks at a cluster: name it alone');
       const access = joins ? controlAccess(parsed, command) : null;
-      return act({ ...rest, directory: directory ?? null, node: node ?? null, control: access });
+      return act({ ...rest, directory: directory ?? null, node: node ?? null, control: access, kubeconfig: kubeconfig ?? null });
     });
 }
 

@@ -4,6 +4,7 @@ import test from 'node:test';
 import { WeftError } from '#model/error.ts';
 import { IDLE_ACTIONS } from '../../test/structure/cli-page.ts';
 import { matchesGolden } from '../../test/structure/golden.ts';
+import { usualCheck } from './check.ts';
 import { PLAIN_LAUNCH } from './launch-options.ts';
 import { BENCH_GROUPS } from './look-and-check.ts';
 import { type Actions, runProgram } from './program.ts';
@@ -76,6 +77,7 @@ const MISTAKES = [
   'token a --identity shop/* --addresses 10.0.0.0/33',
   'token a --identity shop/* --addresses 10.0.0.0/8 --ttl 12',
   'validate',
+  'check mesh --kubeconfig c',
   'status --jsn',
   'demo --once now',
 ];
@@ -432,6 +434,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
     command: 'describe',
     options: { kind: 'service', name: 'web', namespace: 'default', output: 'text', runDir: '/run/weft' },
   },
+  { line: 'check --kubeconfig c', command: 'check', options: { ...usualCheck(), kubeconfig: 'c' } },
   { line: 'status --json', command: 'status', options: { output: 'json', runDir: '/run/weft' } },
   { line: 'status -o wide', command: 'status', options: { output: 'wide', runDir: '/run/weft' } },
   { line: 'demo', command: 'demo', options: { once: false, jsonPath: null } },

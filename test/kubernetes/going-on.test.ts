@@ -117,14 +117,15 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
       await running().api.kill();
       await sleep(AWAY_MS);
       const startMs = performance.now();
+      const toldAt = (what: string): void => t.diagnostic(`${what} after ${Math.round(performance.now() - startMs)} ms`);
       await running().api.serveAgain();
+      toldAt('the API server is back');
       const since = { ...NEAR, name: 'since', node: STORE.node };
       await runEchoPods(running(), [since]);
+      toldAt('a pod that came since is ready');
       const url = `http://${await addressOf(running(), since)}:8080/`;
-      await waitUntil('answer of a pod that came since', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
-      t.diagnostic(
-        `a pod that came since answers ${Math.round(performance.now() - startMs)} ms after the API server was started`,
-      );
+      await waitUntil('its answer', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+      toldAt('it answers');
     });
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
+import type { CheckReport } from '../../src/model/check/finding.ts';
 import { kubernetesPrograms } from '../../testbed/kubernetes/programs.ts';
 import { type CommandResult, command, tryCommand } from '../../testbed/processes/command.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
@@ -119,6 +120,15 @@ describe('the Helm chart', { skip: SKIP }, () => {
       return text.split('\n').filter((name) => name.includes('weft'));
     };
 
+    /** Codes of what `weft check` finds of the cluster. */
+    const checked = async (): Promise<string[]> => {
+      const line = running().beside(['bin/weft', 'check', '--kubeconfig', running().api.kubeconfig, '-o', 'json']);
+      const { stdout, stderr } = await tryCommand(line, HELM_MS);
+      assert.notEqual(stdout, '', stderr);
+      const { areas } = JSON.parse(stdout) as CheckReport;
+      return [...new Set(areas.flatMap(({ findings }) => findings.map(({ code }) => code.replace('WEFT_CHECK_CLUSTER_', ''))))];
+    };
+
     before(async () => {
       if (SKIP !== false || SKIP_LONG !== false) return;
       await loadWeft(running());
@@ -127,6 +137,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
     });
 
     test('helm install makes everything ready within a minute, and the label takes pods in that run, without a restart', async (t) => {
+      assert.deepEqual(await checked(), ['DEFINITIONS', 'ABSENT']);
       const startMs = performance.now();
       await onCluster('install', 'weft', CHART, '--namespace', SYSTEM, '--create-namespace', '--wait', '--timeout', '60s');
       const readyMs = performance.now() - startMs;
@@ -142,6 +153,17 @@ describe('the Helm chart', { skip: SKIP }, () => {
       assert.equal(await lives(), before);
       const url = `http://${await addressOf(running(), STORE)}:8080/`;
       await waitUntil('answer', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+    });
+
+    test('K153: weft check finds nothing but what is wrong: no definitions, a node without an agent, a policy in the way, a misspelt label', async () => {
+      await running().api.apply(CLOSED);
+      await kubectl('create', 'namespace', 'misspelt');
+      await kubectl('label', 'namespace', 'misspelt', 'istio.io/dataplane-mode=ambiant');
+      assert.deepEqual(await checked(), ['POLICY', 'DEFINITIONS', 'LABEL']);
+      await kubectl('delete', 'networkpolicy', 'closed', '-n', 'shop');
+      await kubectl('delete', 'namespace', 'misspelt');
+      await kubectl('apply', '--server-side', '--force-conflicts', '-f', 'config/crds');
+      assert.deepEqual(await checked(), []);
     });
 
     test('K150: helm upgrade with other values changes what can be changed', async () => {
@@ -177,7 +199,11 @@ describe('the Helm chart', { skip: SKIP }, () => {
         SOON_MS,
         async () => (await kubectl('get', 'pods', '-n', SYSTEM, '-o', 'name')) === '',
       );
-      // The annotation of pods stays: Helm takes the agents' rights with them, before they can remove it.
+      // Helm takes the agents' rights with them: whether they can remove their marks before is a matter of milliseconds. The remedy does.
+      await kubectl('annotate', 'pods', '--all', '-n', 'shop', '--overwrite', 'ambient.istio.io/redirection=enabled');
+      assert.deepEqual(await checked(), ['ABSENT', 'MARK']);
+      await kubectl('annotate', 'pods', '--all', '-A', 'ambient.istio.io/redirection-');
+      assert.deepEqual([await captured(), await checked()], [0, ['ABSENT']]);
       const { code } = await ask(running(), WEB, `http://${address}:8080/`);
       assert.equal(code, 0);
       assert.equal(await lives(), before);
@@ -191,6 +217,12 @@ describe('the Helm chart', { skip: SKIP }, () => {
     });
   });
 });
+
+const CLOSED = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: closed, namespace: shop }
+spec: { podSelector: {}, policyTypes: [Ingress], ingress: [{ ports: [{ port: 8080 }] }] }
+`;
 
 /** Without what the chart writes and the manifests leave to defaults. */
 function withoutDefaults(object: Rendered | undefined): unknown {

@@ -1,12 +1,13 @@
 import { CHECK } from '#model/settings/checks.ts';
+import { CLUSTER_CODES } from './cluster-codes.ts';
 import { HOST_CODES } from './host-codes.ts';
 import { MESH_CODES } from './mesh-codes.ts';
 import { AREAS, type Area, type CheckRow, type FindingLevel } from './row.ts';
 
 /** Every code that `weft check` gives of itself; findings of resources have those of `weft validate`. */
-export const CHECK_CODES: Readonly<Record<CheckCode, CheckRow>> = { ...HOST_CODES, ...MESH_CODES };
+export const CHECK_CODES: Readonly<Record<CheckCode, CheckRow>> = { ...HOST_CODES, ...MESH_CODES, ...CLUSTER_CODES };
 /** One of them. */
-export type CheckCode = keyof typeof HOST_CODES | keyof typeof MESH_CODES;
+export type CheckCode = keyof typeof HOST_CODES | keyof typeof MESH_CODES | keyof typeof CLUSTER_CODES;
 
 /** One thing that is wrong. `why`: what follows from it; `remedy`: what to do. */
 export type CheckFinding = {

@@ -12,6 +12,7 @@ export const AREAS = [
   'control plane',
   'agents',
   'leftovers',
+  'cluster',
 ] as const;
 /** One of them. */
 export type Area = (typeof AREAS)[number];

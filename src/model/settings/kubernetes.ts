@@ -87,6 +87,11 @@ export const KUBERNETES_SETTINGS = {
       'ms',
       'How long a waypoint that nobody asked for by name stays after the last that needed it has gone (K131).',
     ),
+    takenInMs: setting(
+      30_000,
+      'ms',
+      'A pod that is meant for the mesh and has run for so long outside it is found by `weft check`.',
+    ),
     kubeletLookMs: setting(
       10_000,
       'ms',

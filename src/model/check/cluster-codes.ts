@@ -1,0 +1,96 @@
+import { row } from './row.ts';
+
+/** What can be wrong with a cluster, and with the mesh on it. */
+export const CLUSTER_CODES = {
+  WEFT_CHECK_CLUSTER_VERSION: row(
+    'cluster',
+    'error',
+    'The API server is older than Kubernetes 1.28.',
+    'Admission policies by which agents and control plane have few rights are not there, nor is what they follow objects by.',
+    'Update the cluster.',
+  ),
+  WEFT_CHECK_CLUSTER_DEFINITIONS: row(
+    'cluster',
+    'warning',
+    'Definitions of the Gateway API are not installed.',
+    'There can be no waypoints, and no routes: policies on requests refuse what they are for.',
+    'kubectl apply --server-side -f config/crds',
+  ),
+  WEFT_CHECK_CLUSTER_SECURITY: row(
+    'cluster',
+    'error',
+    'Pod security of the namespace of the mesh does not let the agents in.',
+    'They need the network and processes of their node; not one of them starts.',
+    'kubectl label --overwrite namespace istio-system pod-security.kubernetes.io/enforce=privileged',
+  ),
+  WEFT_CHECK_CLUSTER_OTHER_MESH: row(
+    'cluster',
+    'error',
+    'The agents of another mesh capture pods by the same label.',
+    'Both would take the connections of one pod.',
+    'Write istio.io/dataplane-mode=weft, which the other does not look at, or take the other mesh away.',
+  ),
+  WEFT_CHECK_CLUSTER_ABSENT: row(
+    'cluster',
+    'warning',
+    'The mesh is not installed here, or only a part of it.',
+    'Pods are as without a mesh; those that start in a namespace of the mesh wait where an agent was.',
+    'See docs/guide/kubernetes.md for how to install it.',
+  ),
+  WEFT_CHECK_CLUSTER_NOT_READY: row(
+    'cluster',
+    'error',
+    'Not all pods of a part of the mesh are ready.',
+    'Without a control plane nothing new gets an identity; on a node without an agent pods of the mesh do not start.',
+    'kubectl describe pods -n istio-system says what they wait for.',
+  ),
+  WEFT_CHECK_CLUSTER_NO_LEADER: row(
+    'cluster',
+    'error',
+    'No control plane leads.',
+    'Status is not written, and waypoints are not made.',
+    'kubectl logs -n istio-system deployment/weft-control says why none holds the Lease.',
+  ),
+  WEFT_CHECK_CLUSTER_NODE: row(
+    'cluster',
+    'error',
+    'A node has no agent that is ready.',
+    'Its pods of the mesh wait at their start, and what needs the agent is refused.',
+    'kubectl get pods -n istio-system -l app=weft-agent -o wide; a node that is to have none must run no pods of the mesh.',
+  ),
+  WEFT_CHECK_CLUSTER_IMAGES: row(
+    'cluster',
+    'warning',
+    'Parts of the mesh run different images.',
+    'It is so during an update; for longer an update has stopped half-way.',
+    'kubectl rollout status daemonset/weft-agent -n istio-system',
+  ),
+  WEFT_CHECK_CLUSTER_LABEL: row(
+    'cluster',
+    'warning',
+    'A label that is to say who is in the mesh says nothing that is known.',
+    'Pods that somebody meant for the mesh are not in it.',
+    'Write weft, ambient or none as the value of istio.io/dataplane-mode.',
+  ),
+  WEFT_CHECK_CLUSTER_POD: row(
+    'cluster',
+    'error',
+    'A pod that is meant for the mesh runs outside it.',
+    'It talks in plain text, and nobody knows it by its identity.',
+    'kubectl describe pod says why by an event NotInMesh; without one see the agent of its node.',
+  ),
+  WEFT_CHECK_CLUSTER_MARK: row(
+    'cluster',
+    'warning',
+    'A pod says that it is in the mesh, and nobody has taken it in.',
+    'A mesh that was taken away with the rights of its agents has left the mark; peers may dial it by a tunnel that nobody answers.',
+    'kubectl annotate pods --all -A ambient.istio.io/redirection-, or install the mesh again, whose agents remove it.',
+  ),
+  WEFT_CHECK_CLUSTER_POLICY: row(
+    'cluster',
+    'error',
+    'A NetworkPolicy does not let port 15008 of pods of the mesh in.',
+    'Tunnels of other nodes come by that port: whoever is in the mesh elsewhere does not reach these pods.',
+    'Add an ingress rule with TCP port 15008; who may come says the policy of the mesh.',
+  ),
+} as const;
