@@ -45,15 +45,18 @@ export function usableEndpoints(
 ): Endpoint[] {
   const allowUnhealthy = service.loadBalancing?.allowUnhealthy ?? false;
   const found: Endpoint[] = [];
+  const portOf = portsOf(service, servicePort, transport);
   for (const workload of mesh.endpoints(serviceKeyOf(service))) {
     if (!workload.healthy && !allowUnhealthy) continue;
     if (subset !== null && !subset.has(workload.uid)) continue;
-    const port = targetPort(service, workload, servicePort, transport);
+    const port = portOf(workload);
     if (port === null || workload.capacity < 1) continue;
-    const addresses = workload.addresses.filter((address) => familyOf(address) === family);
-    // The addresses of one machine are ways to it; those that a name stands for are as many machines.
-    const ways = workload.hostname === '' ? addresses.slice(0, 1) : addresses;
-    for (const ip of ways) found.push({ workload, ip, port, weight: workload.capacity });
+    for (const ip of workload.addresses) {
+      if (familyOf(ip) !== family) continue;
+      found.push({ workload, ip, port, weight: workload.capacity });
+      // The addresses of one machine are ways to it; those that a name stands for are as many machines.
+      if (workload.hostname === '') break;
+    }
   }
   return found;
 }
@@ -65,15 +68,20 @@ export function targetPort(
   servicePort: number,
   transport: Transport = 'tcp',
 ): number | null {
+  return portsOf(service, servicePort, transport)(workload);
+}
+
+/** The same for many workloads: what is the service's own is looked up once. */
+function portsOf(service: Service, servicePort: number, transport: Transport): (workload: Workload) => number | null {
   if (transport === 'udp') {
     // Mappings of workloads are those of TCP where both have the number.
     const datagrams = service.datagramPorts.find((port) => port.servicePort === servicePort);
-    if (datagrams === undefined || datagrams.targetPort !== 0) return datagrams?.targetPort ?? null;
+    if (datagrams === undefined || datagrams.targetPort !== 0) return () => datagrams?.targetPort ?? null;
   }
-  const own = workload.services.get(serviceKeyOf(service))?.find((mapping) => mapping.servicePort === servicePort);
-  if (own !== undefined && own.targetPort !== 0) return own.targetPort;
-  const declared = service.ports.find((port) => port.servicePort === servicePort);
-  return declared === undefined || declared.targetPort === 0 ? null : declared.targetPort;
+  const key = serviceKeyOf(service);
+  const isMeant = (mapping: { servicePort: number }) => mapping.servicePort === servicePort;
+  const declared = service.ports.find(isMeant)?.targetPort ?? 0;
+  return (workload) => workload.services.get(key)?.find(isMeant)?.targetPort || declared || null;
 }
 
 /** Those of the best locality rank, where the service prefers any. */
@@ -157,7 +165,12 @@ export function expandWeights<Choice extends { readonly weight: number }, Value>
   const divisor = choices.reduce((sofar, { weight }) => greatestCommonDivisor(sofar, weight), 0);
   const total = choices.reduce((sum, { weight }) => sum + weight / divisor, 0);
   if (total > AGENT.slotsMax) return null;
-  return choices.flatMap((choice) => Array<Value>(choice.weight / divisor).fill(toValue(choice)));
+  const values: Value[] = [];
+  for (const choice of choices) {
+    const value = toValue(choice);
+    for (let left = choice.weight / divisor; left > 0; left--) values.push(value);
+  }
+  return values;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -154,7 +154,8 @@ export class MeshState {
 
   /** Workloads that back a service, whatever their health. */
   endpoints(key: ServiceKey): Workload[] {
-    return [...(this.#endpoints.get(key) ?? [])].flatMap((uid) => this.#workloads.get(uid) ?? []);
+    const uids = [...(this.#endpoints.get(key) ?? [])];
+    return uids.map((uid) => this.#workloads.get(uid)).filter((workload) => workload !== undefined);
   }
 
   /** Usable endpoints of a headless service: at most one address of `family` per endpoint. */
