@@ -21,6 +21,8 @@ export class HeldNames {
   readonly #digests = Buffer.alloc(FINE * DIGEST_BYTES);
   /** Buckets whose digest is to be made anew. */
   readonly #stale = new Set<number>();
+  /** Of wider buckets, by how many they are; made again once one of the others is: all who come back together ask for the same. */
+  readonly #coarse = new Map<number, Buffer>();
   #size = 0;
 
   /** versionOf: asked for names that are held. */
@@ -63,6 +65,7 @@ export class HeldNames {
   /** Makes digests of what has changed, piece by piece. */
   *refreshing(): Work<void> {
     for (const fine of this.#stale) {
+      this.#coarse.clear();
       this.#stale.delete(fine);
       const names = this.#buckets[fine] ?? [];
       const text = names
@@ -79,19 +82,17 @@ export class HeldNames {
   digests(): Uint8Array {
     if (this.#size === 0) return new Uint8Array();
     const bits = Math.ceil(Math.log2(Math.max(1, this.#size / NAMES_PER_BUCKET)));
-    return this.#digestsOf(1 << Math.min(FINE_BITS, bits));
+    return Buffer.from(this.#digestsOf(1 << Math.min(FINE_BITS, bits)));
   }
 
   /** The buckets in which another one, whose digests these are, holds something else; null: these are no digests. */
   differing(theirs: Uint8Array): Buckets | null {
     const count = bucketsIn(theirs);
     if (!isCount(count)) return null;
-    const ours = this.#digestsOf(count);
+    // Compared as integers: thousands of them for each client, all of which come back at once.
+    const [ours, others] = [wordsOf(this.#digestsOf(count)), wordsOf(theirs)];
     const differing = new Set<number>();
-    for (let bucket = 0; bucket < count; bucket++) {
-      const [from, to] = [bucket * DIGEST_BYTES, (bucket + 1) * DIGEST_BYTES];
-      if (ours.compare(theirs, from, to, from, to) !== 0) differing.add(bucket);
-    }
+    for (const [at, word] of ours.entries()) if (word !== others[at]) differing.add(Math.floor(at / WORDS));
     return { count, buckets: differing };
   }
 
@@ -105,7 +106,9 @@ export class HeldNames {
 
   #digestsOf(count: number): Buffer {
     atOnce(this.refreshing());
-    if (count === FINE) return Buffer.from(this.#digests);
+    if (count === FINE) return this.#digests;
+    const known = this.#coarse.get(count);
+    if (known !== undefined) return known;
     const coarse = Buffer.alloc(count * DIGEST_BYTES);
     const bytes = this.#digests.length / count;
     for (let bucket = 0; bucket < count; bucket++)
@@ -115,6 +118,7 @@ export class HeldNames {
         0,
         DIGEST_BYTES,
       );
+    this.#coarse.set(count, coarse);
     return coarse;
   }
 }
@@ -125,6 +129,14 @@ export type Buckets = { count: number; buckets: ReadonlySet<number> };
 /** Of how many buckets these are the digests. */
 export function bucketsIn(digests: Uint8Array): number {
   return digests.length / DIGEST_BYTES;
+}
+
+/** Words of 32 bits in a digest. */
+const WORDS = DIGEST_BYTES / Int32Array.BYTES_PER_ELEMENT;
+
+function wordsOf(digests: Uint8Array): Int32Array {
+  const aligned = digests.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0 ? digests : Uint8Array.from(digests);
+  return new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / Int32Array.BYTES_PER_ELEMENT);
 }
 
 function isCount(count: number): boolean {
