@@ -32,7 +32,21 @@ export function bindingOf(kind: 'service' | 'workload', namespace: string, label
   if (request === null) return UNBOUND;
   const gateway = mesh.get(WAYPOINTS, `${request.namespace}/${request.name}`);
   const gatewayNames = gateway === null ? gatewayNamesIn(mesh, request.namespace) : [];
-  return bindWaypoint({ request, kind, namespace, namespaceLabels, gateway, gatewayNames }, mesh.options);
+  const binding = bindWaypoint({ request, kind, namespace, namespaceLabels, gateway, gatewayNames }, mesh.options);
+  const canary = (request.explicit ? labels : namespaceLabels)[LABEL.useWaypointCanary];
+  return canary === undefined ? binding : { ...binding, problem: binding.problem ?? canaryUnused(canary, request) };
+}
+
+/** Whoever asks for a canary relies on it: that all goes one way must not be found out later. */
+function canaryUnused(canary: string, request: WaypointRequest): Problem {
+  const path = request.explicit ? ['metadata', 'labels', LABEL.useWaypointCanary] : ['metadata'];
+  const message = `nothing goes through waypoint ${canary}: the label ${LABEL.useWaypointCanary} is not obeyed, and all connections go through ${request.name}`;
+  return warningAt(
+    'WEFT_NOT_ENFORCED',
+    path,
+    message,
+    `remove the label; to try another waypoint, label one Service ${LABEL.useWaypoint}`,
+  );
 }
 
 /**

@@ -4,6 +4,8 @@ import { DATAPLANE_MODE, REDIRECTION } from '#model/mesh/membership.ts';
 export const LABEL = {
   useWaypoint: 'istio.io/use-waypoint',
   useWaypointNamespace: 'istio.io/use-waypoint-namespace',
+  /** Not obeyed: a share of the connections for another waypoint. */
+  useWaypointCanary: 'istio.io/use-waypoint-canary',
   waypointFor: 'istio.io/waypoint-for',
   dataplaneMode: DATAPLANE_MODE,
   gatewayName: 'gateway.networking.k8s.io/gateway-name',

@@ -185,11 +185,12 @@ for (const { spec, want } of [
   test(`K76: a client keeps its endpoint for ${want} s with ${spec}`, () =>
     assert.equal(new YamlMesh(parser, service(`${spec}, ${PORT}`)).service('shop/s')?.affinityTimeoutS, want));
 
+const GATEWAY =
+  'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: shop }\nspec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n';
+
 test('K76: with a waypoint a client stays for good, and that a time-out does not count is told', () => {
-  const gateway =
-    'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: w, namespace: shop }\nspec: { gatewayClassName: weft-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }\n';
   const bound = { metadata: 'labels: { istio.io/use-waypoint: w }' };
-  const meshWith = (spec: string): YamlMesh => new YamlMesh(parser, `${gateway}---\n${service(`${spec}, ${PORT}`, bound)}`);
+  const meshWith = (spec: string): YamlMesh => new YamlMesh(parser, `${GATEWAY}---\n${service(`${spec}, ${PORT}`, bound)}`);
   const kept = meshWith('sessionAffinity: ClientIP');
   assert.deepEqual(kept.problems('Service shop/s'), []);
   const [settings] = kept.index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations ?? [];
@@ -197,4 +198,10 @@ test('K76: with a waypoint a client stays for good, and that a time-out does not
   const timed = meshWith('sessionAffinity: ClientIP, sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }');
   assert.match(timed.problems('Service shop/s').join(), /however long it is silent/);
   assert.equal(meshWith('sessionAffinity: None').index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations, undefined);
+});
+
+test('nothing is ignored in silence: a waypoint for a share of the connections is told not to get any', () => {
+  const label = 'istio.io/use-waypoint: w, istio.io/use-waypoint-canary: next';
+  const mesh = new YamlMesh(parser, `${GATEWAY}---\n${service(PORT, { metadata: `labels: { ${label} }` })}`);
+  assert.match(mesh.problems('Service shop/s').join(), /nothing goes through waypoint next.*all connections go through w/);
 });
