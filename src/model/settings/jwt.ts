@@ -10,7 +10,7 @@ export const JWT_SETTINGS = {
     knownTokensMax: setting(
       1_000,
       'count',
-      'Tokens of one key set whose signature is known to be right, so that it is not computed anew.',
+      'Tokens that a waypoint knows to have been good, so that they are neither read nor their signatures computed anew.',
     ),
     fetchTimeoutMs: setting(5_000, 'ms', 'How long fetching keys may take where the rule does not say (Istio).'),
     fetchTimeoutMaxMs: setting(60_000, 'ms', 'The longest that a rule can ask for: requests wait for it.'),

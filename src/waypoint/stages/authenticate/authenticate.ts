@@ -1,7 +1,6 @@
 import { type JwtKeys, judgeToken, type KeyedRule, type TokenVerdict } from '#model/authentication/judge.ts';
 import { claimHeaderNames, claimHeaders, tokensAt, withoutCookie, withoutParam } from '#model/authentication/locations.ts';
-import { remembering } from '#model/authentication/remembering.ts';
-import { parseToken } from '#model/authentication/token.ts';
+import { KnownTokens, remembering } from '#model/authentication/remembering.ts';
 import type { JwtRule, KeySource, TokenLocation } from '#model/waypoint/jwt.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
 import { type LocalReply, reply } from '#waypoint/exchange/local-reply.ts';
@@ -28,6 +27,7 @@ export function authenticateStage({ state, effects: { clock, jwtKeys, fetchedKey
   const compiled = state.bindings.keep({
     make: ({ config, problem }) => compile(config.authentication ?? [], keyed(jwtKeys, fetchedKeys, problem)),
   });
+  const judged = judge(new KnownTokens());
   return {
     name: 'authenticate',
     request(exchange) {
@@ -51,14 +51,17 @@ export function authenticateStage({ state, effects: { clock, jwtKeys, fetchedKey
 /** A token that a request brought, and what it is worth. */
 type Judged = { readonly location: TokenLocation; readonly verdict: TokenVerdict };
 
-/** Changes nothing: what was judged may have to be judged again. */
-function judged(exchange: Exchange, places: Compiled['places'], nowMs: number): Judged[] {
-  return places.flatMap(({ location, rules }) =>
-    tokensAt(location, exchange).map(({ text }) => {
-      const token = parseToken(text);
-      return { location, verdict: token === null ? NO_TOKEN : judgeToken(token, rules, nowMs) };
-    }),
-  );
+/** Changes nothing of a request: what was judged may have to be judged again. */
+function judge(known: KnownTokens): (exchange: Exchange, places: Compiled['places'], nowMs: number) => Judged[] {
+  return (exchange, places, nowMs) =>
+    places.flatMap(({ location, rules }) =>
+      tokensAt(location, exchange).map(({ text }) => {
+        const token = known.read(text);
+        const verdict = token === null ? NO_TOKEN : judgeToken(token, rules, nowMs);
+        if (token !== null && verdict.kind === 'valid') known.keep(text, token);
+        return { location, verdict };
+      }),
+    );
 }
 
 /** From where newer keys might prove what is not proved; none where a token is no good whatever they are. */
