@@ -66,7 +66,7 @@ const routes = compileRoutes(
 );
 const routed = {
   ...{ method: 'GET', path: '/products/7/reviews', query: '', headerValues: () => [] },
-  ...{ scheme: 'http' as const, clientAuthority: 'shop', port: 80, clientNamespace: 'web' },
+  ...{ scheme: 'http' as const, clientAuthority: 'shop', port: 80, clientNamespace: 'web', claimValues: () => [] },
 };
 const outbound = { source: web, dialled: { ip: parseIp('240.0.0.1'), port: 80 }, chosen: null };
 const node = { mesh, isLocal: (uid: string) => uid.endsWith('/web'), random: () => 0 };

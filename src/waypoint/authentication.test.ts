@@ -118,6 +118,24 @@ test('W64 claims go to headers that clients cannot set themselves, and routes se
   assert.equal(other.heard[0]?.headers['x-payload'], token.split('.')[1]);
 });
 
+test('W66 a route of a VirtualService goes by a claim, of a token that is valid and of no header', async (t) => {
+  const virtual = {
+    ...{ uri: null, ignoreUriCase: false, scheme: null, method: null, authority: null, withoutHeaders: [], queryParams: [] },
+    ...{ port: null, sourceNamespace: null },
+    headers: [{ name: '@request.auth.claims', claim: ['group'], type: 'exact' as const, value: 'admin' }],
+  };
+  const rules = [rule({}, [to('v1')], { matches: [], virtual }), rule({}, [to('cart')])];
+  const route = { namespace: 'shop', name: 'v', ports: null, clientNamespace: null, inOrder: true as const, rules };
+  const options = optionsOf([RULE]);
+  const services = configOf(options).services.map((service) => ({ ...service, routes: [route] }));
+  const { rig } = await cart(t, { ...options, config: { services } });
+  const other = await startApp(t, (_heard, response) => response.end('v1'));
+  rig.endpoints([other.port], {}, 'v1');
+  assert.equal((await ask(rig, signedToken(KEY, ME))).body, 'v1');
+  assert.notEqual((await ask(rig, signedToken(KEY, { ...ME, group: 'staff' }))).body, 'v1');
+  assert.notEqual((await curl(rig.port, '/', '-H', '@request.auth.claims: admin', '-H', 'group: admin')).body, 'v1');
+});
+
 const EMPTY: L7Source = {
   principals: [],
   notPrincipals: [],

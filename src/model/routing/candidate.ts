@@ -30,6 +30,8 @@ export type RoutedRequest = RouteRequest & {
   readonly port: number;
   /** Of the client's verified identity; null: it has none. */
   readonly clientNamespace: string | null;
+  /** The texts of a claim of the token that it has proved, each name within the one before; none where there is none. */
+  claimValues(path: readonly string[]): readonly string[];
 };
 
 /** One rule of one route, ready to apply. */

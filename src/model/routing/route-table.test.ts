@@ -20,7 +20,13 @@ function route(name: string, rules: HttpRouteRule[], extra: Partial<HttpRoute> =
 
 function request(target: string, extra: { method?: string; headers?: Record<string, string[]> } = {}): RoutedRequest {
   const [path = '', query = ''] = target.split('?');
-  const client = { scheme: 'http' as const, clientAuthority: 'cart.shop', port: 80, clientNamespace: null };
+  const client = {
+    scheme: 'http' as const,
+    clientAuthority: 'cart.shop',
+    port: 80,
+    clientNamespace: null,
+    claimValues: () => [],
+  };
   return { method: extra.method ?? 'GET', path, query, headerValues: (name) => extra.headers?.[name] ?? [], ...client };
 }
 

@@ -12,6 +12,7 @@ const ANY: VirtualMatch = {
 const REQUEST: RoutedRequest = {
   ...{ method: 'GET', path: '/a/b', query: 'x=1&y=22', scheme: 'http', clientAuthority: 'cart.shop:80', port: 80 },
   clientNamespace: 'web',
+  claimValues: ([name = '', within]) => (name === 'group' ? ['staff', 'admin'] : within === 'role' ? ['a'] : []),
   headerValues: (name) => (name === 'end-user' ? ['jason', 'anna'] : []),
 };
 
@@ -40,6 +41,7 @@ const exact = (value: string): StringMatch => ({ type: 'exact', value });
 const prefix = (value: string): StringMatch => ({ type: 'prefix', value });
 const regex = (value: string): StringMatch => ({ type: 'regex', value });
 const present: StringMatch = { type: 'present', value: '' };
+const claim = (path: string[], value: string) => ({ name: '@request.auth.claims', claim: path, ...exact(value) });
 const user = (match: StringMatch) => [{ name: 'end-user', ...match }];
 
 const CASES: { name: string; match: Partial<VirtualMatch>; request?: Partial<RoutedRequest>; holds: boolean }[] = [
@@ -59,6 +61,16 @@ const CASES: { name: string; match: Partial<VirtualMatch>; request?: Partial<Rou
   { name: 'a method by its beginning', match: { method: prefix('P') }, holds: false },
   { name: 'an authority', match: { authority: prefix('cart.') }, holds: true },
   { name: 'another authority', match: { authority: exact('cart.shop') }, holds: false },
+  { name: 'a claim, of several', match: { headers: [claim(['group'], 'admin')] }, holds: true },
+  { name: 'a claim within another', match: { headers: [claim(['realm', 'role'], 'a')] }, holds: true },
+  { name: 'another claim', match: { headers: [claim(['group'], 'root')] }, holds: false },
+  {
+    name: 'a claim that nobody has proved',
+    match: { headers: [claim(['group'], 'admin')] },
+    request: { claimValues: () => [] },
+    holds: false,
+  },
+  { name: 'a claim that must not be', match: { withoutHeaders: [claim(['group'], 'admin')] }, holds: false },
   { name: 'a header', match: { headers: user(exact('jason')) }, holds: true },
   { name: 'a second field of a header', match: { headers: user(exact('anna')) }, holds: true },
   { name: 'a header that is there', match: { headers: user(present) }, holds: true },

@@ -35,9 +35,11 @@ function textTest(
 }
 
 /** Of several fields of one name each is looked at, as in routes of the Gateway API. */
-function headerTest({ name, ...match }: NamedMatch, problem: Problem): RouteTest | null {
+function headerTest({ name, claim, ...match }: NamedMatch, problem: Problem): RouteTest | null {
   const test = compileStringMatch(match, problem);
-  return test && ((request) => request.headerValues(name).some(test));
+  const valuesIn = (request: RoutedRequest): readonly string[] =>
+    claim === undefined ? request.headerValues(name) : request.claimValues(claim);
+  return test && ((request) => valuesIn(request).some(test));
 }
 
 function paramTest({ name, ...match }: NamedMatch, problem: Problem): RouteTest | null {

@@ -3,8 +3,8 @@ import type { ServiceKey } from '#model/mesh/service.ts';
 /** How a text is compared; `prefix` by characters, `regex` in RE2 with the whole text, `present` with any text. */
 export type StringMatch = { readonly type: 'exact' | 'prefix' | 'regex' | 'present'; readonly value: string };
 
-/** A text by name: of a header (in lower case) or query parameter. */
-export type NamedMatch = StringMatch & { readonly name: string };
+/** A text by name: of a header (in lower case) or query parameter, or of a `claim` of a token that was proved, each name within the one before. */
+export type NamedMatch = StringMatch & { readonly name: string; readonly claim?: readonly string[] };
 
 /** Which requests a rule of a VirtualService means; null and empty parts restrict nothing, parts are ANDed (config-api 4.4). */
 export type VirtualMatch = {

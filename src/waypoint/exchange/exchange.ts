@@ -1,4 +1,5 @@
 import type { Authenticated } from '#model/authentication/judge.ts';
+import { claimTexts } from '#model/authentication/token.ts';
 import type { ServiceKey } from '#model/mesh/service.ts';
 import { questionsAbout } from '#model/policy/custom.ts';
 import { type DryRunVerdict, decideL7, dryRunL7, type PolicyVerdict } from '#model/policy/l7.ts';
@@ -122,6 +123,11 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
 
   get clientNamespace(): string | null {
     return this.connection.client.identity?.namespace ?? null;
+  }
+
+  claimValues(path: readonly string[]): string[] {
+    const who = this.authenticated;
+    return who === null ? [] : claimTexts(who.claims, path, who.spaceDelimitedClaims);
   }
 
   headerValues(name: string): string[] {

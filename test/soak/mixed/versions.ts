@@ -204,6 +204,8 @@ export function objectionTo(service: 'web' | 'web2', kind: Kind, { status, heade
 export function objectionToCall(method: 'Echo' | 'Fail' | 'Secret' | 'Broken', status: number, window: Window): string | null {
   const versions = within(window);
   if (status === 7) return method === 'Secret' && versions.some(isDenied) ? null : 'refused';
+  // One that comes to be denied when its answer has begun is broken off, which no status can say any more (RST_STREAM).
+  if (status === 13) return method === 'Secret' && versions.some(isDenied) ? null : 'broken off';
   if (status === 10) return method === 'Broken' && versions.some(isBroken) ? null : 'aborted';
   if (status !== (method === 'Fail' ? 9 : 0)) return `status ${status}`;
   if (method === 'Secret' && versions.every(isDenied)) return 'not refused';

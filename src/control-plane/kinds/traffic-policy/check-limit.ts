@@ -1,9 +1,9 @@
+import { claimPath } from '#control-plane/mesh/claim-path.ts';
 import { checkMatch } from '#control-plane/mesh/request-routes/check-matches.ts';
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { WAYPOINT } from '#model/settings/waypoints.ts';
 import { GLOBAL_WINDOWS_MS } from '#model/traffic/global-limit.ts';
-import { claimPath } from './read-limit.ts';
 import type { RawKey, RawLimitRule, RawRateLimit } from './schema.ts';
 
 // Fixed by what a day is: the API bounds windows by it.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type Mistake, readSpec, testAccepted, testMistakes } from '#control-plane/kinds/documents.testing.ts';
-import { claimPath } from './read-limit.ts';
+import { claimPath } from '#control-plane/mesh/claim-path.ts';
 import type { TrafficPolicyResource } from './schema.ts';
 
 const TARGET = 'targetRefs: [{ kind: Service, name: cart }]';

@@ -1,3 +1,4 @@
+import { claimPath } from '#control-plane/mesh/claim-path.ts';
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import type { CountingRule, RateLimitKey, RateLimitRule } from '#model/waypoint/traffic.ts';
@@ -62,12 +63,4 @@ function readKey({ type, name = '', path = '' }: RawKey): RateLimitKey {
     default:
       return { type: 'address' };
   }
-}
-
-/** `a.b` for claim b within claim a; names that have dots of their own stand in brackets, as in `[https://example.com/team][name]`. Null: neither. */
-export function claimPath(text: string): string[] | null {
-  const isBracketed = text.startsWith('[');
-  if (isBracketed && !/^(\[[^[\]]+\])+$/.test(text)) return null;
-  const names = isBracketed ? text.slice(1, -1).split('][') : text.split('.');
-  return names.every((name) => name !== '') ? names : null;
 }

@@ -1,3 +1,4 @@
+import { routedClaim } from '#control-plane/mesh/claim-path.ts';
 import { checkRegex } from '#control-plane/mesh/request-routes/check-matches.ts';
 import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { mayHold } from './read.ts';
@@ -31,7 +32,12 @@ function checkText(text: RawStringMatch | undefined, path: FieldPath): Problem[]
 
 /** What of a request is not a header has a field of its own. */
 function checkName(name: string, path: FieldPath): Problem[] {
-  if (/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return [];
+  const claim = routedClaim(name);
+  if (claim === null) {
+    const message = `"${name}" names no claim`;
+    return [errorAt('WEFT_FIELD_INVALID', path, message, 'write "@request.auth.claims.a.b" or "@request.auth.claims[a][b]"')];
+  }
+  if (claim !== undefined || /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return [];
   return [
     errorAt('WEFT_FIELD_INVALID', path, `"${name}" is no name of a header`, 'match uri, method, scheme or authority instead'),
   ];

@@ -61,6 +61,13 @@ const mistakes: Mistake[] = [
     remedy: /match uri, method/,
   },
   {
+    name: 'a claim without a name',
+    spec: spec(`match: [{ headers: { "@request.auth.claims": { exact: a } } }], ${TO}`),
+    at: `${AT}.match[0].headers["@request.auth.claims"]`,
+    says: /names no claim/,
+    remedy: /claims\[a\]\[b\]/,
+  },
+  {
     name: 'labels of clients',
     spec: spec(`match: [{ sourceLabels: { app: a } }], ${TO}`),
     severity: 'warning',
@@ -242,6 +249,16 @@ test('config-api 4.4: an entry that can never hold is left out, and with the las
   const both = ruleOf(`match: [{ sourceLabels: { a: b } }, { name: m, port: 80 }], ${TO}`).matches.map(({ name }) => name);
   const none = ruleOf(`match: [{ gateways: [ingress] }], ${TO}`).matches;
   assert.deepEqual([both, none], [['m'], []]);
+});
+
+test('W66 config-api 4.4: a claim stands in the place of a header, by its names as they are written', () => {
+  const match =
+    'headers: { "@request.auth.claims.Group": { exact: a }, "@request.auth.claims[https://x.y/t][Id]": {}, X-A: { exact: b } }';
+  const [first] = ruleOf(`match: [{ ${match} }], ${TO}`).matches;
+  assert.deepEqual(
+    first?.match?.headers.map(({ name, claim, type }) => claim ?? `${name} ${type}`),
+    [['Group'], ['https://x.y/t', 'Id'], 'x-a exact'],
+  );
 });
 
 test('config-api 4.4: shares of mirrors, faults and retries in the words of the model', () => {

@@ -1,3 +1,4 @@
+import { routedClaim } from '#control-plane/mesh/claim-path.ts';
 import type { StringMatch, VirtualMatch } from '#model/waypoint/virtual.ts';
 import { readSettledParts } from './read-parts.ts';
 import { readChanges, readStringMatch } from './read-values.ts';
@@ -36,9 +37,9 @@ function readMatch(raw: RawVirtualMatch): { name: string; match: VirtualMatch } 
     scheme: readText(raw.scheme),
     method: readText(raw.method),
     authority: readText(raw.authority),
-    headers: named(raw.headers, (name) => name.toLowerCase()),
-    withoutHeaders: named(raw.withoutHeaders, (name) => name.toLowerCase()),
-    queryParams: named(raw.queryParams, (name) => name),
+    headers: named(raw.headers, headerName),
+    withoutHeaders: named(raw.withoutHeaders, headerName),
+    queryParams: named(raw.queryParams, (name) => ({ name })),
     port: raw.port || null,
     sourceNamespace: raw.sourceNamespace || null,
   };
@@ -51,9 +52,17 @@ function readText(raw: RawStringMatch | undefined): StringMatch | null {
   return match === null || match.type === 'present' ? null : match;
 }
 
-/** Names of headers are compared in lower case. */
-function named(raw: Record<string, RawStringMatch> = {}, nameOf: (name: string) => string): VirtualMatch['headers'] {
-  return Object.entries(raw).map(([name, match]) => ({ name: nameOf(name), ...readStringMatch(match) }));
+/** What a match of a name is about. */
+type MatchName = { name: string; claim?: readonly string[] };
+
+/** Names of headers are compared in lower case, those of claims as they are. */
+function headerName(name: string): MatchName {
+  const claim = routedClaim(name) ?? null;
+  return claim === null ? { name: name.toLowerCase() } : { name, claim };
+}
+
+function named(raw: Record<string, RawStringMatch> = {}, nameOf: (name: string) => MatchName): VirtualMatch['headers'] {
+  return Object.entries(raw).map(([name, match]) => ({ ...nameOf(name), ...readStringMatch(match) }));
 }
 
 /** The only destination of a rule gets everything, whatever weight it has. */
