@@ -70,7 +70,7 @@ bench-apps:
 	@bin/weft bench $(if $(JSON),--json '$(JSON)') --only $(or $(ONLY),redis postgres etcd)
 
 bench-scale:
-	@scripts/setup check
+	@scripts/setup bench
 	@scripts/build-program
 	@$(NODE) bench/scale/main.ts $(or $(WORKLOADS),100000) $(or $(POLICIES),10000) $(or $(CLIENTS),300) $(if $(JSON),'$(JSON)')
 

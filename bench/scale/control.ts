@@ -14,8 +14,8 @@ const KIB_PER_MIB = 1_024;
 /** How often it is looked whether something has come about. */
 const LOOK_MS = 5;
 
-/** What a control plane has used since it began, and for how long its loop stood still since the last look. */
-export type Usage = { cpuMs: number; rssMib: number; peakMib: number; stallMs: number };
+/** What a control plane has used since it began; for how long its loop stood still since the last look, and the CPU of its longest turn. */
+export type Usage = { cpuMs: number; rssMib: number; peakMib: number; stallMs: number; turnMs: number };
 
 /** A control plane in a process of its own, from the bundle as it is shipped, with a probe that tells how long its event loop stands still. */
 export class MeasuredControl {
@@ -91,7 +91,7 @@ export class MeasuredControl {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const mib = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / KIB_PER_MIB;
     const cpuMs = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-    return { cpuMs, rssMib: mib('VmRSS'), peakMib: mib('VmHWM'), stallMs: await this.#stallMs() };
+    return { cpuMs, rssMib: mib('VmRSS'), peakMib: mib('VmHWM'), ...(await this.#stalled()) };
   }
 
   /** As a crash does; resolves when it has ended. */
@@ -113,13 +113,14 @@ export class MeasuredControl {
     }
   }
 
-  async #stallMs(): Promise<number> {
+  async #stalled(): Promise<{ stallMs: number; turnMs: number }> {
     await rm(this.#stalls, { force: true });
     this.#process.kill('SIGUSR2');
     for (;;) {
       this.requireAlive();
       const text = await readFile(this.#stalls, 'utf8').catch(() => '');
-      if (text.endsWith('\n')) return Number(text.trim());
+      const [stallMs = 0, turnMs = 0] = text.split(' ').map(Number);
+      if (text.endsWith('\n')) return { stallMs, turnMs };
       await sleep(LOOK_MS);
     }
   }

@@ -4,8 +4,9 @@ import type { Usage } from './control.ts';
 export type ScaleRow = { id: string; value: number; unit: 'ms' | 's' | 'MiB' | 'KiB' | '%' | '×' | '/s'; bound: number | null };
 
 /** What one step cost, from the usage before and after it. */
-export function costOf(before: Usage, after: Usage): { cpuMs: number; grownMib: number; stallMs: number } {
-  return { cpuMs: after.cpuMs - before.cpuMs, grownMib: after.rssMib - before.rssMib, stallMs: after.stallMs };
+export function costOf(before: Usage, after: Usage): { cpuMs: number; grownMib: number; stallMs: number; turnMs: number } {
+  const { stallMs, turnMs } = after;
+  return { cpuMs: after.cpuMs - before.cpuMs, grownMib: after.rssMib - before.rssMib, stallMs, turnMs };
 }
 
 /** The value that `share` of the values do not exceed. */

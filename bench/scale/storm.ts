@@ -25,9 +25,9 @@ export async function measureStorm({ id, perSecond, control, fleet, mesh }: Stor
   fleet.tell({ kind: 'tell', all: false });
   const before = await control.usage();
   const policies = policyEdits(fleet, mesh);
-  const edits = await write(mesh, perSecond);
+  const edits = await writeStorm(mesh, perSecond);
   const took = await policies;
-  const { cpuMs, stallMs } = costOf(before, await control.usage());
+  const { cpuMs, stallMs, turnMs } = costOf(before, await control.usage());
   fleet.tell({ kind: 'tell', all: true });
   return [
     { id: `${id}.rate`, value: edits / (STORM_MS / 1_000), unit: '/s', bound: null },
@@ -35,11 +35,12 @@ export async function measureStorm({ id, perSecond, control, fleet, mesh }: Stor
     { id: `${id}.policy.p50`, value: quantile(took, 0.5), unit: 'ms', bound: null },
     { id: `${id}.policy.p99`, value: quantile(took, 0.99), unit: 'ms', bound: 100 },
     { id: `${id}.stall`, value: stallMs, unit: 'ms', bound: 50 },
+    { id: `${id}.turn`, value: turnMs, unit: 'ms', bound: 50 },
   ];
 }
 
 /** Returns how many were written: fewer than were to be where the machine has no time for more. */
-async function write(mesh: string, perSecond: number): Promise<number> {
+export async function writeStorm(mesh: string, perSecond: number): Promise<number> {
   const beganMs = performance.now();
   let edits = 0;
   for (;;) {
