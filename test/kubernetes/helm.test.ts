@@ -155,7 +155,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
       await waitUntil('answer', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
     });
 
-    test('K153: weft check finds nothing but what is wrong: no definitions, a node without an agent, a policy in the way, a misspelt label', async () => {
+    test('K153: weft check finds nothing but what is wrong: no definitions, a policy in the way, a misspelt label', async () => {
       await running().api.apply(CLOSED);
       await kubectl('create', 'namespace', 'misspelt');
       await kubectl('label', 'namespace', 'misspelt', 'istio.io/dataplane-mode=ambiant');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { before, describe, type TestContext, test } from 'node:test';
 import { endpointOf, follower } from '../../src/main/control/control-rig.testing.ts';
 import { BIN } from '../../src/main/weft-process.testing.ts';
+import { WAYPOINT as SETTINGS } from '../../src/model/settings/waypoints.ts';
 import { KubernetesConnection } from '../../src/platform/kubernetes/connection.ts';
 import { readKubeconfig } from '../../src/platform/kubernetes/kubeconfig.ts';
 import { command, tryCommand } from '../../testbed/processes/command.ts';
@@ -323,7 +325,7 @@ spec: { parentRefs: [{ group: "", kind: Service, name: details }], rules: [{ bac
     await becomes('nothing', '', async () => (await ours()).join());
   });
 
-  test('K121: the container that is described runs as nobody, without a capability, and is ready when it has its configuration', async (t) => {
+  test('K121, K122: the container that is described runs as nobody, without a capability, is ready when it has its configuration, and serves on for a while when it is told to end', async (t) => {
     const server = api();
     const link = await pairOfNamespaces(t);
     const control = await controlOf(t, server, IMAGE, { host: link.here, port: 0 });
@@ -385,6 +387,10 @@ spec: { parentRefs: [{ group: "", kind: Service, name: details }], rules: [{ bac
     await waitUntil('its stream', SOON_MS, () =>
       control.status().connections.some((one) => one.serviceAccount === 'waypoint' && one.upToDate),
     );
+    const [ended, toldMs] = [once(child, 'exit'), performance.now()];
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null], said);
+    assert.ok(performance.now() - toldMs >= SETTINGS.lateMs, 'nodes that have not heard of it yet find it');
   });
 
   test('K103: the account of the control plane makes nothing but waypoints, and takes over nothing of others', async (t) => {
