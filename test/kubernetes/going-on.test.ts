@@ -57,6 +57,17 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
     return Math.round(performance.now() - startMs);
   };
 
+  /** A pod that is made now is in the mesh: one of it on another node is answered. */
+  const isTakenIn = async (name: string): Promise<void> => {
+    const pod = { ...STORE, name };
+    await runEchoPods(running(), [pod]);
+    const url = `http://${await addressOf(running(), pod)}:8080/`;
+    await waitUntil(`answer of ${name}`, SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+    assert.ok((await mesh.status(pod.node)).enrolled.some((one) => one.name === name));
+  };
+  const agentsFollow = async (): Promise<void> => {
+    for (const { name } of running().nodes) assert.notEqual((await mesh.status(name)).controlPlane.syncedAt, null);
+  };
   const leader = (): Promise<string> =>
     kubectl('get', 'lease', 'weft-control', '-n', SYSTEM, '-o', 'jsonpath={.spec.holderIdentity}');
   /** What runs in a pod dies, as when it is out of memory. */
@@ -84,12 +95,9 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
     const pairs = await pairsBy((pod) => addressOf(running(), pod), 8080);
     await undisturbed(t, running(), pairs, async () => {
       t.diagnostic(`rolled after ${await rolled('weft-control', SYSTEM)} ms`);
-      const changed = { ...NEAR, name: 'later', node: STORE.node };
-      await runEchoPods(running(), [changed]);
-      const url = `http://${await addressOf(running(), changed)}:8080/`;
-      await waitUntil('answer of a pod that came since', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+      await isTakenIn('later');
     });
-    for (const { name } of running().nodes) assert.notEqual((await mesh.status(name)).controlPlane.syncedAt, null);
+    await agentsFollow();
   });
 
   test('K92: when the leader dies another leads within 15 s; both served before, and one goes on: no request fails, and pods that start are in the mesh', async (t) => {
@@ -102,14 +110,24 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
       const next = waitUntil('another leader', LEADS_MS, async () => ![former, ''].includes(await leader())).then(() =>
         t.diagnostic(`another leads after ${Math.round(performance.now() - startMs)} ms`),
       );
-      const meanwhile = { ...NEAR, name: 'meanwhile', node: STORE.node };
-      await runEchoPods(running(), [meanwhile]);
-      const url = `http://${await addressOf(running(), meanwhile)}:8080/`;
-      await waitUntil('answer of a pod that came since', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
+      await isTakenIn('meanwhile');
       t.diagnostic(`a pod that came since answers after ${Math.round(performance.now() - startMs)} ms`);
       await next;
     });
-    for (const { name } of running().nodes) assert.notEqual((await mesh.status(name)).controlPlane.syncedAt, null);
+    await agentsFollow();
+  });
+
+  test('K106: a node with a control plane is drained: the other one serves, no request fails, and pods that start are in the mesh', async (t) => {
+    const node = WEB.node;
+    const whose = ['-n', SYSTEM, '-l', 'app=weft-control', '--field-selector', `spec.nodeName=${node}`, '-o', 'name'];
+    assert.notEqual(await kubectl('get', 'pods', ...whose), '', 'one of two is there');
+    await undisturbed(t, running(), await pairsBy((pod) => addressOf(running(), pod), 8080), async () => {
+      await kubectl('drain', node, '--pod-selector', 'app=weft-control', '--delete-emptydir-data', '--timeout', READY);
+      await isTakenIn('drained');
+      await kubectl('rollout', 'status', 'deployment/weft-control', '-n', SYSTEM, '--timeout', READY);
+    });
+    await kubectl('uncordon', node);
+    await agentsFollow();
   });
 
   test('K85: while the API server is away no request fails and no stream ends; back, pods that start are in the mesh', async (t) => {
@@ -120,12 +138,8 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
       const toldAt = (what: string): void => t.diagnostic(`${what} after ${Math.round(performance.now() - startMs)} ms`);
       await running().api.serveAgain();
       toldAt('the API server is back');
-      const since = { ...NEAR, name: 'since', node: STORE.node };
-      await runEchoPods(running(), [since]);
-      toldAt('a pod that came since is ready');
-      const url = `http://${await addressOf(running(), since)}:8080/`;
-      await waitUntil('its answer', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
-      toldAt('it answers');
+      await isTakenIn('since');
+      toldAt('a pod that came since answers');
     });
   });
 
