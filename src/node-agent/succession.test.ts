@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WeftError } from '#model/error.ts';
-import { type Former, formerAgent } from './succession.ts';
+import { type Former, type FoundNode, formerAgent, openedNode } from './succession.ts';
 
 const NOBODY = new WeftError('WEFT_NO_AGENT', 'nobody answers');
 const OLDER = new WeftError('WEFT_API_PATH', 'the agent has no GET /v1/handover');
@@ -33,3 +33,29 @@ test('F8: an agent that is there and does not answer as one is an error', async 
   };
   await assert.rejects(formerAgent({ leaving }, true), { code: 'WEFT_NOT_ROOT' });
 });
+
+const [NEW, KILLED, SERVED] = [
+  { takesOver: false, isNew: true },
+  { takesOver: false, isNew: false },
+  { takesOver: true, isNew: false },
+];
+const starts: [what: string, found: FoundNode, adopted: boolean, guarded: boolean, steps: string, resumes: boolean][] = [
+  ['a node that is new', NEW, false, false, 'prepare open', false],
+  ['what a killed agent left whole', KILLED, true, true, 'open', true],
+  ['what lacks a program', KILLED, true, false, 'open prepare', false],
+  ['what another version left', KILLED, false, true, 'open prepare', false],
+  ['what another agent serves', SERVED, true, true, 'open', true],
+  ['what one of another version serves', SERVED, false, true, 'open', true],
+];
+
+for (const [what, found, adopted, guarded, steps, resumes] of starts)
+  test(`F8: ${what}: ${steps}, and its workloads go on ${resumes ? 'at once' : 'when they were looked at'}`, async () => {
+    const done: string[] = [];
+    const prepare = async (): Promise<void> => void done.push('prepare');
+    const open = () => {
+      done.push('open');
+      return { datapath: { adopted, guarded } };
+    };
+    const result = await openedNode(found, { prepare }, open);
+    assert.deepEqual([done.join(' '), result.resumes], [steps, resumes]);
+  });

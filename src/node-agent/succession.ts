@@ -51,6 +51,26 @@ export async function resume(
   return enrolments.every(({ status }) => status === 'fulfilled');
 }
 
+/** How an agent finds its node: `takesOver`: left by one that serves it; `isNew`: nothing of a former one is there. */
+export type FoundNode = { takesOver: boolean; isNew: boolean };
+
+/**
+ * Opens the kernel's side of a node, which is prepared before that where it is new, and after it where a former agent left less than its
+ * programs and maps. `resumes`: all of that is there, be that agent gone or killed, so that its workloads can go on at once, and the node is
+ * prepared when they are served. Errors: those of both.
+ */
+export async function openedNode<Opened extends { datapath: { adopted: boolean; guarded: boolean } }>(
+  { takesOver, isNew }: FoundNode,
+  node: { prepare(): Promise<void> },
+  open: () => Opened,
+): Promise<{ opened: Opened; resumes: boolean }> {
+  if (isNew) await node.prepare();
+  const opened = open();
+  const resumes = takesOver || (opened.datapath.adopted && opened.datapath.guarded);
+  if (!isNew && !resumes) await node.prepare();
+  return { opened, resumes };
+}
+
 /**
  * The agent that would leave its node to this one: any if it is to be replaced, else one that was told to stop; null: there is none. One
  * of a version that does not say is not counted on. Errors: those of its API.

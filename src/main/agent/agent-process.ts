@@ -9,7 +9,7 @@ import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
 import { type NodePaths, nodePaths } from '#node-agent/node-places.ts';
 import { agentStatus, type TokenTerm, tokenComplaint } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
-import { askToHandOver, formerAgent } from '#node-agent/succession.ts';
+import { askToHandOver, formerAgent, openedNode } from '#node-agent/succession.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import type { RingReader } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
@@ -33,7 +33,7 @@ import { holdingOf } from './holding.ts';
 import type { Hosted, Hosting } from './hosting.ts';
 import { servePagesOf, serveReadiness } from './pages.ts';
 import { hostingOf } from './pods.ts';
-import { becomeReady, beginReadiness, closeReadiness, type Readiness } from './readiness.ts';
+import { becomeReady, becomeReadyMeanwhile, closeReadiness, type Readiness } from './readiness.ts';
 import { cleanupNode } from './removal.ts';
 import { followRevocations } from './revocation.ts';
 
@@ -65,13 +65,14 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
   const handover = await askToHandOver(client, options.replace);
   const former = new HandedSockets(handover);
   const held = holdNode(wanted);
+  let ready = ahead;
   try {
     requireFreeRanges(wanted, ranges);
     if (handover === null) await requireFreeSocket(paths.socket); // before anything is touched that a running agent uses
-    const ready = ahead ?? (await beginReadiness(options));
+    ready ??= await becomeReadyMeanwhile(options, paths);
     return await startHeld(options, { paths, held, former, ready, takesOver: handover !== null });
   } catch (error) {
-    if (ahead !== null) closeReadiness(ahead);
+    if (ready !== null) closeReadiness(ready);
     former.close();
     held.release();
     throw error;
@@ -82,16 +83,16 @@ export async function startAgent(options: AgentProcessOptions): Promise<RunningA
 type Start = { paths: NodePaths; held: HeldNode; former: HandedSockets; ready: Readiness; takesOver: boolean };
 
 async function startHeld(options: AgentProcessOptions, start: Start): Promise<RunningAgent> {
-  const { paths, held, former, ready, takesOver } = start;
-  const { parts, events } = await assemble(options, start);
+  const { paths, held, former, ready } = start;
+  const { parts, events, resumes } = await assemble(options, start);
   const { agent, hosted, hosting, discovery, datapath, kernel } = parts;
   const { local } = hosted;
   const closeReady = await serveReadiness(options.readySocket, { agent, local });
   const running = await runAgent({
     local,
-    resume: async () => takesOver && (await hosting.resume(agent)),
+    resume: async () => resumes && (await hosting.resume(agent)),
     restore: async () => {
-      if (takesOver) await hosting.prepare();
+      if (resumes) await hosting.prepare();
       await local.restore();
       former.close(); // who has not come by now listens on sockets of its own
     },
@@ -170,12 +171,13 @@ async function assemble(options: AgentProcessOptions, { paths, former, ready, ta
   const { certificates, ca, discovery, threads, spares } = ready;
   claimDirectory(paths.nodeDir, { kind: 'node', node: place.node });
   const hosting = hostingOf(options, paths);
-  if (!takesOver) await hosting.prepare(); // else it is as another agent needed it, and seen to when the node is served
-  // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
-  // Programs are attached to the node's cgroup, so it is there before them.
-  mkdirSync(paths.cgroup, { recursive: true });
-  if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
-  const opened = openKernel(paths, log, ready.ahead);
+  const { opened, resumes } = await openedNode({ takesOver, isNew: !existsSync(paths.cgroup) }, hosting, () => {
+    // A mount that is ours is marked, so that leaving the mesh unmounts no bpf file system of somebody else.
+    // Programs are attached to the node's cgroup, so it is there before them.
+    mkdirSync(paths.cgroup, { recursive: true });
+    if (ensureBpffs(place.bpffs)) writeFileSync(paths.mountedMark, place.bpffs);
+    return openKernel(paths, log, ready.ahead);
+  });
   // A program was missing, so nobody judged: nothing runs until all of them are there and every workload is enrolled.
   if (!opened.datapath.guarded) await hosting.holdAll();
   const dns = { nameservers, clusterDomain, clock: guardedClock(systemClock, mishaps), log, mishaps };
@@ -222,7 +224,7 @@ async function assemble(options: AgentProcessOptions, { paths, former, ready, ta
     ...{ ...opened, options, paths, agent, certificates, hosting, hosted, discovery },
     ...{ tokenTerm: token.term, metrics, closeClients },
   };
-  return { parts, events };
+  return { parts, events, resumes };
 }
 
 /** What `weft status` shows of this node, as of now. */

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { beginThread, linkOf } from '#main/threads/run-thread.ts';
-import type { ThreadData } from '#main/threads/thread-messages.ts';
+import { type ThreadData, WAITING } from '#main/threads/thread-messages.ts';
 import { MAPS, type MapDefinition, type MapName } from '#model/kernel/maps.ts';
 import { ProcessShares } from '#model/share/process-shares.ts';
 import { Meters } from '#model/telemetry/meters.ts';
@@ -32,7 +32,7 @@ export type ThreadCounts = { readonly carried: number; readonly calls: number; r
 /** Says that carrying could begin here, and begins when this thread is told its part. */
 export function carryWhenTold(): void {
   parentPort?.once('message', (data: AgentThreadData) => carryInThread(data));
-  parentPort?.postMessage('waiting');
+  parentPort?.postMessage(WAITING);
 }
 
 /** Carries connections in this thread for as long as the process lives. */

@@ -1,5 +1,5 @@
 import { keepBusy, onDrill } from '#main/threads/drill.ts';
-import { type SpareThread, sharedLog, spareThread, startThread } from '#main/threads/start-thread.ts';
+import { type SpareThread, sharedLog, spareThread, startThread, threadAhead } from '#main/threads/start-thread.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Carrier, ControlSide } from '#node-agent/effects/agent-effects.ts';
@@ -20,6 +20,11 @@ export type DataThreadsParts = {
 /** Starts data threads ahead of their part. Errors: those of their program. */
 export function spareDataThreads(count: number): Promise<SpareThread[]> {
   return Promise.all(Array.from({ length: count }, () => spareThread('weft-spare-thread' satisfies SpareThreadData['kind'])));
+}
+
+/** The same without waiting for them: their part waits, until their program is there. */
+export function beginDataThreads(count: number): SpareThread[] {
+  return Array.from({ length: count }, () => threadAhead('weft-spare-thread' satisfies SpareThreadData['kind']));
 }
 
 /** Starts data threads, each of which carries a part of the connections. */

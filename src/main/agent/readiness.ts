@@ -11,7 +11,7 @@ import { systemClock } from '#platform/clock.ts';
 import { CaClient } from '#platform/grpc/control-clients.ts';
 import { systemRandom } from '#platform/random.ts';
 import { CertificateCache } from '#protocol/ca/certificate-cache.ts';
-import { spareDataThreads } from './data-threads.ts';
+import { beginDataThreads, spareDataThreads } from './data-threads.ts';
 import { type AgentProcessOptions, loadKernelAhead } from './effects.ts';
 import { type Following, followMesh } from './following.ts';
 import { stateFile } from './local-run.ts';
@@ -27,8 +27,8 @@ export type Readiness = Following & {
   ahead: LoadedAhead | null;
 };
 
-/** Begins to follow the mesh. Errors: those of the node's token. */
-export async function beginReadiness(options: AgentProcessOptions): Promise<Readiness> {
+/** Makes what follows the mesh. Errors: those of the node's token. */
+async function beginReadiness(options: AgentProcessOptions): Promise<Readiness> {
   const following = await followMesh(options);
   const ca = new CaClient(options.control, { impersonate: true });
   const certificates = new CertificateCache({ fetch: ca.fetch, clock: systemClock, random: systemRandom, log: options.log });
@@ -58,6 +58,17 @@ export async function becomeReady(options: AgentProcessOptions, paths: NodePaths
     closeReadiness(ready);
     throw error;
   }
+}
+
+/**
+ * For who has its node already: returns at once, while threads load their program, the mesh becomes known and certificates come. Errors:
+ * those of the node's token.
+ */
+export async function becomeReadyMeanwhile(options: AgentProcessOptions, paths: NodePaths): Promise<Readiness> {
+  const ready = await beginReadiness(options);
+  ready.discovery.start();
+  warm(ready.certificates, options, paths).catch(() => {}); // whoever restores the workloads reads them again, and tells
+  return { ...ready, spares: beginDataThreads(ready.threads) };
 }
 
 /** Ends what was begun; what is loaded ends with the process. */

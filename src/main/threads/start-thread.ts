@@ -46,6 +46,13 @@ export async function spareThread(kind: string): Promise<SpareThread> {
   return { worker };
 }
 
+/** Starts a thread ahead of its part, which may be told to it at once. */
+export function threadAhead(kind: string): SpareThread {
+  const worker = newWorker({ kind });
+  worker.unref();
+  return { worker };
+}
+
 /** What each thread's log has of that of the process. */
 export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
   return { log: logShared(), logLevel: processLogLevel.memory };
@@ -53,23 +60,11 @@ export function sharedLog(): Pick<ThreadData, 'log' | 'logLevel'> {
 
 /** Starts a data thread. One that ends without being told takes the process with it: nobody would carry its part. */
 export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOwner<ToControl, Counts>): DataThread {
-  const { log, mishaps, meters } = owner;
+  const { log, mishaps } = owner;
   const worker = workerFor(data, owner.spare);
   const ended = Promise.withResolvers<void>();
   let isMeant = false;
-  worker.on('message', (said: FromThread<ToControl, Counts>) => {
-    switch (said.kind) {
-      case 'seam':
-        return owner.receive(said.message);
-      case 'counted':
-        addDeltas(meters, said.deltas);
-        return owner.counted(said.counts);
-      case 'mishap':
-        return mishaps.report(said.entry, said.error, JSON.parse(said.fields));
-      default:
-        return said satisfies never;
-    }
-  });
+  worker.on('message', (said: FromThread<ToControl, Counts>) => heard(said, owner));
   worker.on('error', (error) => log.error({ err: error }, 'a data thread cannot go on'));
   worker.on('exit', (code) => {
     if (isMeant) return ended.resolve();
@@ -89,6 +84,28 @@ export function startThread<ToControl, Counts>(data: ThreadData, owner: ThreadOw
       return ended.promise;
     },
   };
+}
+
+function heard<ToControl, Counts>(
+  said: FromThread<ToControl, Counts>,
+  { meters, mishaps, receive, counted }: ThreadOwner<ToControl, Counts>,
+): void {
+  switch (said.kind) {
+    case 'waiting':
+      break; // it was told its part before it could wait for it
+    case 'seam':
+      receive(said.message);
+      break;
+    case 'counted':
+      addDeltas(meters, said.deltas);
+      counted(said.counts);
+      break;
+    case 'mishap':
+      mishaps.report(said.entry, said.error, JSON.parse(said.fields));
+      break;
+    default:
+      said satisfies never;
+  }
 }
 
 function workerFor(data: ThreadData, spare: SpareThread | undefined): Worker {

@@ -12,8 +12,12 @@ export type ThreadData = {
   readonly logLevel: SharedArrayBuffer;
 };
 
-/** What a data thread says: what passes the seam, what it has counted and what it has now, and mistakes. */
+/** The first word of one that was started ahead. */
+export const WAITING = { kind: 'waiting' } as const;
+
+/** What a data thread says: that its program is there, if it was started ahead; what passes the seam, what it has counted and what it has now, and mistakes. */
 export type FromThread<ToControl, Counts> =
+  | typeof WAITING
   | { readonly kind: 'seam'; readonly message: ToControl }
   | { readonly kind: 'counted'; readonly deltas: readonly MeterDelta[]; readonly counts: Counts }
   | {
