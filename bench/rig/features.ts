@@ -62,10 +62,10 @@ export async function meshFeatures(rig: Rig, { http1, proxy }: WebWays): Promise
   return { ...ways, authorization: `authorization: Bearer ${token}` };
 }
 
-/** Nothing is '000' while there is no waypoint for it yet. */
+/** '000' as long as the mesh does not know the address: what is sent there is then lost. */
 function statusOf(way: Way, authorization: string): Promise<string> {
   const asked = ['-H', `authorization: ${authorization}`, `http://${way.host}:${way.port}/kib`];
-  return command(way.atClient(['sh', '-c', 'curl -s -o /dev/null -w "%{http_code}" "$@" || true', 'sh', ...asked]));
+  return command(way.atClient(['sh', '-c', 'curl -s -m 1 -o /dev/null -w "%{http_code}" "$@" || true', 'sh', ...asked]));
 }
 
 /** Keys as most issuers have them, and a token that is good for as long as any bench takes. */
