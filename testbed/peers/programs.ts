@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const SCRIPT = fileURLToPath(new URL('./programs', import.meta.url));
 
-/** The folder with h2spec, grpc-interop-client, grpc-interop-server and websocket-echo; null while they are not built. */
+/** The folder with h2spec, grpc-interop-client, grpc-interop-server, websocket-echo and udp-peer; null while they are not built. */
 export async function peerPrograms(): Promise<string | null> {
   try {
     return (await promisify(execFile)(SCRIPT, ['path'])).stdout.trim();
