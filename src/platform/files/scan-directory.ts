@@ -114,8 +114,10 @@ class Look implements Scan {
     const isRead = READ.test(path);
     const { files, unread } = this.#before;
     try {
-      if (isRead && (await lstat(path)).isSymbolicLink()) this.links.add(path);
-      const status = await stat(path, { bigint: true });
+      // Of all but links that is what is meant: a look at thousands of files is made of these calls.
+      const own = await lstat(path, { bigint: true });
+      if (isRead && own.isSymbolicLink()) this.links.add(path);
+      const status = own.isSymbolicLink() ? await stat(path, { bigint: true }) : own;
       if (status.isDirectory()) await this.visit(path);
       else if (!isRead) this.ignored.add(path);
       else if (status.isFile()) this.files.set(path, await readStable(path, status, files.get(path)));
