@@ -70,7 +70,7 @@ const WELL: StatusReport = {
   nowMs: NOW_MS,
   nodes: [
     { kind: 'up', status: agent('node-1', { web: 'direct', db: 'hbone' }) },
-    { kind: 'up', status: agent('node-2', { web: 'hbone', db: 'direct' }) },
+    { kind: 'up', status: agent('node-2', { web: 'hbone', db: 'direct' }, { lookups: { known: 12, unknown: 3, open: 1 } }) },
   ],
   control: { kind: 'up', status: CONTROL },
 };
@@ -148,4 +148,11 @@ test('a path is told once where all nodes agree, and per node where they do not'
   ]);
   const alone = workloadsOf({ ...WELL, nodes: WELL.nodes.slice(0, 1) }).map(({ path }) => path);
   assert.deepEqual(alone, ['direct', 'hbone']);
+});
+
+test('B72: the wide page says of each node whether it asks on demand, and what it was answered', async () => {
+  const page = await formatStatus(WELL, 'wide');
+  const ends = page.split('\n').filter((line) => /^ {2}node-\d /.test(line));
+  assert.match(ends[0] ?? '', /unknown +no$/);
+  assert.match(ends[1] ?? '', /12 known, 3 of nobody, 1 open$/);
 });

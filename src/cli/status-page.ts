@@ -1,3 +1,4 @@
+import type { AgentStatus } from '#protocol/api/agent.ts';
 import type { FindingStatus } from '#protocol/api/control.ts';
 import { formatData } from './command.ts';
 import { complaintsOf, type NodeReport, type StatusOptions, type StatusReport, workloadsOf } from './status.ts';
@@ -36,7 +37,7 @@ function nodeTable({ nodes, nowMs }: StatusReport, isWide: boolean): string {
     'VERDICTS',
     'UDP BETWEEN NODES',
     'METRICS',
-    ...(isWide ? ['SPLICE READERS'] : []),
+    ...(isWide ? ['SPLICE READERS', 'ON DEMAND'] : []),
   ];
   return formatTable(
     header,
@@ -46,7 +47,7 @@ function nodeTable({ nodes, nowMs }: StatusReport, isWide: boolean): string {
 
 function nodeRow(report: NodeReport, nowMs: number, isWide: boolean): string[] {
   if (report.kind === 'down') return [report.node, 'down'];
-  const { node, version, pid, controlPlane, enrolled, kernel, metrics, udpBetweenNodes } = report.status;
+  const { node, version, pid, controlPlane, enrolled, kernel, metrics, udpBetweenNodes, lookups } = report.status;
   return [
     node,
     `${version}, pid ${pid}`,
@@ -57,8 +58,13 @@ function nodeRow(report: NodeReport, nowMs: number, isWide: boolean): string[] {
     String(kernel.verdicts),
     udpBetweenNodes ?? 'refuse',
     metrics ?? 'none',
-    ...(isWide ? [kernel.spliceReaders ?? 'unknown'] : []),
+    ...(isWide ? [kernel.spliceReaders ?? 'unknown', lookupsText(lookups)] : []),
   ];
+}
+
+function lookupsText(lookups: AgentStatus['lookups']): string {
+  if (lookups === undefined) return 'no';
+  return `${lookups.known} known, ${lookups.unknown} of nobody, ${lookups.open} open`;
 }
 
 function controlTable({ control, nowMs }: StatusReport): string {

@@ -117,7 +117,7 @@ export class Agent {
       credentials: (identity) => effects.credentials(identity),
     });
     readAgentMetrics(this.meters, {
-      ...{ kernel, records: this.records, enrollment: this.enrollment },
+      ...{ kernel, records: this.records, enrollment: this.enrollment, demand },
       ...{ generation: () => this.generation, carried: () => this.carried },
       ...{ tunnels: () => this.carriers.tunnels, isComplete: () => this.#inForce.isComplete },
     });
@@ -232,9 +232,9 @@ export class Agent {
 
   /** The kernel refused something: one line in the log. What it let in without a record is cut, as no policy could. */
   kernelEvent(event: KernelEvent): void {
-    this.demand?.heard(event);
+    const isAsked = this.demand?.heard(event) ?? false;
     const netnsOf = (id: number) => this.enrollment.byId(id)?.netns ?? null;
-    takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, names: this.#names, netnsOf });
+    takeEvent(event, { ...this.#report, mesh: this.mesh, ids: this.ids, names: this.#names, netnsOf, isAsked });
   }
 
   /** Closes plain text that was established late, from a SYN that an older policy let in; to be called often. */

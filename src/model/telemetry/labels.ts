@@ -76,6 +76,7 @@ export const LABELS = {
   path: { help: 'which way the kernel sent a connection or query', bound: COUNTERS },
   protocol: { help: 'protocol of a downstream connection', bound: ['http1', 'http2', 'tcp'] },
   enrollment: { help: 'whether the control plane knows the workload', bound: ['known', 'pending'] },
+  lookup: { help: 'whether something has the name, nothing has, or that is not answered', bound: ['known', 'unknown', 'open'] },
   state: { help: 'how a certificate stands', bound: ['valid', 'pending', 'failing'] },
   reason: { help: 'how a discovery stream ended', bound: ['ConnectionError', 'Error', 'Reconnect', 'Complete'] },
   rule: { help: 'name of a rule of a policy', bound: FEW },

@@ -84,6 +84,11 @@ export const METRICS = {
   weft_enrolled_workloads: gauge(AGENT, 'Workloads of this node that are enrolled: known to the control plane, or not yet.', [
     'enrollment',
   ]),
+  weft_lookups: gauge(
+    AGENT,
+    'Names that the control plane was asked for on demand, by what it said; none where all is followed.',
+    ['lookup'],
+  ),
   weft_refusals_total: counter(
     BOTH,
     'Connections that were refused or cut, by cause; the log has the first lines of each workload and cause, and how many more there were.',

@@ -93,11 +93,31 @@ test('B72: what the kernel refused since it does not know whose the address is, 
   const sourceId = rig.kernel.maps.workloads.get(rig.net.at(netnsOf(client)).netnsCookie)?.id ?? 0;
   const destination = parseIp('9.9.9.9');
   const nobody = { timeNs: 0n, source: null, sourcePort: 0, destinationId: 0 };
-  rig.agent.kernelEvent({
-    ...{ ...nobody, sourceId, destination, destinationPort: 123, hook: HOOK.connect, reason: REASON.unknownMesh },
-  } as KernelEvent);
+  const refused = { ...nobody, sourceId, destination, destinationPort: 123, hook: HOOK.connect, reason: REASON.unknownMesh };
+  const errorOf = (): string => {
+    rig.agent.kernelEvent(refused as KernelEvent);
+    return String(rig.lines.findLast(({ message }) => message === 'connection refused by the kernel')?.error);
+  };
+  assert.match(errorOf(), /the control plane was asked for it just now/);
   await settle();
   assert.equal(rig.kernel.maps.addresses.get(destination)?.flags, ADDRESS_FLAG.outside);
+  assert.doesNotMatch(errorOf(), /asked/, 'that is answered');
+});
+
+test('B72: how many names something has, nothing has and are not answered is on the metrics page', async () => {
+  const demand = await setUp();
+  const { rig } = demand;
+  const shown = (lookup: string): number => {
+    const family = rig.agent.meters.collect().find(({ name }) => name === 'weft_lookups');
+    return Number(family?.series.find(({ labels }) => labels.lookup === lookup)?.value);
+  };
+  const own = shown('known');
+  await converses(rig.dial(client, '240.0.0.1:80'));
+  await converses(rig.dial(client, HOST));
+  demand.disconnect();
+  rig.dial(client, '9.9.9.7:443');
+  await settle();
+  assert.deepEqual([shown('known') - own, shown('unknown'), shown('open')], [1, 1, 1]);
 });
 
 test('B72: somebody who comes to an address that nobody had is reached by a tunnel from then on', async () => {

@@ -110,10 +110,11 @@ export class Demand {
     return isAnswered === true;
   }
 
-  /** The kernel refused something since it does not know whose the address is: the next time it does. */
-  heard({ reason, sourceId, destination }: KernelEvent): void {
+  /** The kernel refused something since it does not know whose the address is: true while that is asked for, and the next time it does. */
+  heard({ reason, sourceId, destination }: KernelEvent): boolean {
     const source = UNKNOWN.has(reason) ? this.#agent.records.party(sourceId) : null;
-    if (source !== null && destination !== null) this.unanswered(source.record, destination);
+    if (source === null || destination === null) return false;
+    return this.unanswered(source.record, destination)?.isSettled === false;
   }
 
   /** The control plane told something: before it is applied. Returns addresses of which something else is known then. */

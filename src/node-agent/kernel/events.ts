@@ -53,6 +53,8 @@ export type EventView = {
   readonly log: Log;
   readonly meters: Meters;
   readonly peers: PeerSeries;
+  /** The control plane is being asked whose the address is. */
+  readonly isAsked?: boolean;
   readonly names: {
     /** For which name an address was answered to a workload, and by which ports the mesh knows that name; null: for none. */
     nameOf(uid: string, ip: IpAddress): { name: string; ports: ReadonlySet<number> } | null;
@@ -72,11 +74,12 @@ export function takeEvent(
  * Writes one log line for a connection that the kernel refused, naming the policy and rule that decided. To be called
  * before a change is applied: the event was decided by the policies in force then.
  */
-export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers, names }: EventView): void {
+export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers, names, isAsked = false }: EventView): void {
   const [source, destination] = [event.sourceId, event.destinationId].map((id) => ids.nameOf(id));
   const cause = causeOf(event.reason);
   const decision = cause === 'policy' ? explain(event, mesh, source ?? null, destination ?? null) : null;
-  const reason = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
+  const means = cause === 'other' ? `reason ${event.reason}` : CLOSE_CAUSES[cause].means;
+  const reason = isAsked ? `nothing is known of this address yet: ${ASKED}` : means;
   const dialled = event.destination === null ? null : { ip: event.destination, port: event.destinationPort };
   const named = cause === 'not-registered' && event.destination !== null ? names.nameOf(source ?? '', event.destination) : null;
   const reporter = reporterOf(event.hook);
@@ -95,6 +98,9 @@ export function logRefusal(event: KernelEvent, { mesh, ids, log, meters, peers, 
     peers.count('istio_tcp_connections_failed_total', opener, { reporter, dialled: null }, path, flag).add();
   log.warn(record, event.hook === HOOK.link ? 'a packet of a workload ended on its link' : 'connection refused by the kernel');
 }
+
+/** Whoever sends a datagram cannot be held up, as who connects is. */
+const ASKED = 'the control plane was asked for it just now, and what comes next goes by its answer';
 
 /** Who reads that an address was refused has asked for a name. */
 function sayName({ name, ports }: { name: string; ports: ReadonlySet<number> }): string {

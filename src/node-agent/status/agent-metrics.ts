@@ -16,6 +16,8 @@ export type MeteredAgent = {
   carried(): number;
   tunnels(): number;
   isComplete(): boolean;
+  /** Null: nothing is asked for on demand. */
+  readonly demand: { readonly counts: Readonly<Record<'known' | 'unknown' | 'open', number>> } | null;
 };
 
 /** Counters of the kernel that have a metric of their own; all others say which way something went. */
@@ -38,6 +40,9 @@ export function readAgentMetrics(meters: Meters, agent: MeteredAgent): void {
   meters.readValue('weft_verdicts', () => kernel.maps.verdicts.entries().length);
   meters.readValue('weft_verdict_generation', () => agent.generation());
   meters.readValue('weft_mesh_complete', () => (agent.isComplete() ? 1 : 0));
+  meters.read('weft_lookups', () =>
+    Object.entries(agent.demand?.counts ?? {}).map(([lookup, value]) => ({ labels: { lookup }, value })),
+  );
   const known = (): number => enrollment.all().filter((enrolled) => records.of(enrolled) !== null).length;
   meters.read('weft_enrolled_workloads', () => [
     { labels: { enrollment: 'known' }, value: known() },

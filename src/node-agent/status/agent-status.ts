@@ -16,6 +16,8 @@ export type ShownAgent = {
   records: Pick<LocalRecords, 'of' | 'all' | 'isLocal'>;
   enrollment: Pick<Enrollment, 'all'>;
   generation: number;
+  /** Null: nothing is asked for on demand. */
+  readonly demand: { readonly counts: NonNullable<AgentStatus['lookups']> } | null;
 };
 
 /** Kinds of paths that a person knows by another name; `direct`: once the kernel has the verdict. */
@@ -103,6 +105,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
     },
     degraded: parts.degraded,
     udpBetweenNodes: parts.datagramsClear ? 'allow-plaintext' : 'refuse',
+    ...(agent.demand === null ? {} : { lookups: agent.demand.counts }),
     metrics: parts.metrics,
   };
 }

@@ -63,6 +63,8 @@ export type AgentStatus = {
   policies: number;
   /** What becomes of datagrams to workloads of other nodes. Absent: by an agent that refuses them all. */
   udpBetweenNodes?: 'refuse' | 'allow-plaintext';
+  /** On demand: names that the control plane was asked for which something has, nothing has, or which it has not answered. Absent: it is not. */
+  lookups?: { known: number; unknown: number; open: number };
   /** pinDir: where the data path is pinned; a waypoint on this node reads attested flows there. */
   kernel: {
     pinDir: string;
