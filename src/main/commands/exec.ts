@@ -22,7 +22,7 @@ export async function exec(options: ExecOptions): Promise<number> {
   for (const variable of missing) tell(`weft: there is no variable ${variable} here to be passed on\n`);
   if (!refuseCalls(added)) tell('weft: this kernel cannot refuse system calls to the command (docs/security.md)\n');
   const chosen = { ...variablesFor(inside.env, user !== null), ...set };
-  const running = launchInside(inside, command, { rights, chosen, cwd: workdir ?? inside.cwd });
+  const running = launchInside(inside, command, { rights, chosen, workdir });
   const forget = onSignal((signal) => void running.kill(signal));
   try {
     return await endingOf(running);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '#model/error.ts';
 import { CAPABILITIES, type CapabilityName } from '#model/rights/capabilities.ts';
@@ -22,7 +22,6 @@ export type Inside = {
   capabilities: readonly CapabilityName[];
   /** Of its command. A workload may have changed what it says: it is data, and no right comes from it. */
   env: Readonly<Record<string, string>>;
-  cwd: string;
   /** Directories of its cgroups. */
   cgroups: readonly string[];
 };
@@ -42,19 +41,31 @@ export async function lookInside(runPid: number): Promise<Inside | null> {
 }
 
 /**
- * Starts a command beside that of a workload: in its namespaces and cgroups, with these rights and variables. Signals and exit
- * status are the command's own. Errors: WEFT_SANDBOX_LAUNCH, WEFT_SANDBOX_COMMAND; later ones as of `launchIn`.
+ * Starts a command beside that of a workload: in its namespaces and cgroups, with these rights and variables. `workdir` null: where
+ * the workload started; relative: below that. Signals and exit status are the command's own. Errors: WEFT_SANDBOX_LAUNCH, WEFT_SANDBOX_COMMAND; later ones as of `launchIn`.
  */
 export function launchInside(
   { init, cgroups }: Inside,
   argv: readonly string[],
-  { rights, chosen, cwd }: { rights: Rights; chosen: Readonly<Record<string, string>>; cwd: string },
+  { rights, chosen, workdir }: { rights: Rights; chosen: Readonly<Record<string, string>>; workdir: string | null },
 ): ChildProcess {
   const { PATH, TERM } = process.env;
   const { env, command } = commandLine(argv, { env: { PATH, TERM }, cwd: '/', rights, chosen }, `${FIND_COMMAND}${EXECUTE}`);
   const drop = setprivArgv(findProgram('setpriv', 'util-linux'), rights, { endsWithParent: true });
   const spaces = (['mnt', 'uts', 'ipc', 'cgroup'] as const).map((name) => `--${OPTION[name]}=/proc/${init}/ns/${name}`);
-  const enter = [findProgram('nsenter', 'util-linux'), ...spaces, '--', '/bin/sh', '-c', CHANGE_DIRECTORY, 'weft', cwd];
+  // A mount namespace has a root of its own, which is not that of a process that lives in another directory of it.
+  const places = [`--root=/proc/${init}/root`, `--wd=/proc/${init}/cwd`];
+  const enter = [
+    findProgram('nsenter', 'util-linux'),
+    ...spaces,
+    ...places,
+    '--',
+    '/bin/sh',
+    '-c',
+    CHANGE_DIRECTORY,
+    'weft',
+    workdir ?? '.',
+  ];
   const [cgroupPath = '', ...twins] = cgroups;
   const place = { cgroupPath, twins, netnsPath: `/proc/${init}/ns/net`, resolvConfPath: '' };
   const inside = entering(place, [...enter, ...drop, ...command]);
@@ -94,7 +105,6 @@ function readInside(init: number, command: number): Inside | null {
       account: { uid: number('Uid'), gid: number('Gid'), groups, name: null, home: '/' },
       capabilities: names.filter((_, at) => (bounding >> BigInt(at)) & 1n),
       env: Object.fromEntries(variables.filter((one) => /^[^=]+=/.test(one)).map(splitVariable)),
-      cwd: readlinkSync(`/proc/${init}/cwd`),
       cgroups: cgroupsOf(init),
     };
   } catch {
