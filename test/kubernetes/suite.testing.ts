@@ -40,7 +40,10 @@ export class MeshSuite {
   /** Gives a cluster what the suite needs: its definitions, names of services, and its application's image. */
   static async prepare(cluster: Cluster, programs: string): Promise<MeshSuite> {
     await cluster.loadImage(join(programs, 'images', 'echo.tar'));
-    // Of its own version and of one channel, whatever was installed before.
+    // Of its own version and of one channel, whatever was installed before: it begins with no other, and some are of one channel alone.
+    const installed = (await cluster.kubectl('get', 'crds', '-o', 'name')).trim().split('\n');
+    const experimental = installed.filter((name) => name.endsWith('.gateway.networking.x-k8s.io'));
+    if (experimental.length > 0) await cluster.kubectl('delete', ...experimental);
     await cluster.kubectl('apply', '--server-side', '--force-conflicts', '-f', join(programs, 'crds'));
     await startDns(cluster, programs);
     return new MeshSuite(cluster, programs);
