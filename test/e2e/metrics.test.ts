@@ -164,6 +164,8 @@ describe('the metrics pages of an agent and of a waypoint', () => {
     );
     assert.match(scrape(waypointPid(), '/stats/prometheus'), /^istio_request_duration_milliseconds_count\{.*\} [1-9]/m);
     assert.match(scrape(waypointPid()), /^istio_request_duration_seconds_count\{.*\} [1-9]/m);
+    assert.match(scrape(waypointPid()), /^istio_request_bytes_count\{reporter="waypoint",.*\} [1-9]/m);
+    assert.match(scrape(waypointPid()), /^istio_response_bytes_sum\{.*response_code="200",.*\} [1-9]\d\d/m);
   });
 
   test('W71: the span of a traced request arrives at the collector, itself a workload of the mesh', async () => {

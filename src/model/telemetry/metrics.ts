@@ -24,8 +24,8 @@ const CLUSTER: readonly MetricsProcess[] = [...AGENT, ...CONTROL];
 const ALL: readonly MetricsProcess[] = [...BOTH, ...CONTROL];
 const WAYPOINT: readonly MetricsProcess[] = ['waypoint'];
 
-/** Envoy's own, which Istio's dashboards expect. */
-const DURATION_BUCKETS = [
+/** Envoy's own, which Istio's dashboards expect: milliseconds and bytes alike. */
+const ENVOY_BUCKETS = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000,
 ];
 
@@ -35,6 +35,10 @@ function counter<const Labels extends readonly LabelName[]>(of: readonly Metrics
 
 function gauge<const Labels extends readonly LabelName[]>(of: readonly MetricsProcess[], help: string, labels: Labels) {
   return { type: 'gauge', unit: 'count', help, labels, of } as const;
+}
+
+function sizes(help: string) {
+  return { type: 'histogram', unit: 'bytes', help, labels: REQUEST_LABELS, of: WAYPOINT, buckets: ENVOY_BUCKETS } as const;
 }
 
 /** Every metric there is: the code that counts, the metrics pages and docs/metrics.md come from this table. */
@@ -65,9 +69,13 @@ export const METRICS = {
     help: 'From the first byte of a request to the end of its response.',
     labels: REQUEST_LABELS,
     of: WAYPOINT,
-    buckets: DURATION_BUCKETS,
+    buckets: ENVOY_BUCKETS,
     inBaseUnit: { name: 'istio_request_duration_seconds', by: 1_000 },
   },
+  istio_request_bytes: sizes('Bytes of requests between client and waypoint: heads, bodies and their framing.'),
+  istio_response_bytes: sizes('Bytes of their responses, in the same way.'),
+  istio_request_messages_total: counter(WAYPOINT, 'Messages of clients in gRPC calls that have ended.', REQUEST_LABELS),
+  istio_response_messages_total: counter(WAYPOINT, 'Messages of servers in gRPC calls that have ended.', REQUEST_LABELS),
   istio_dns_requests_total: counter(AGENT, 'DNS queries of workloads.', DNS_LABELS),
   istio_dns_upstream_requests_total: counter(AGENT, 'DNS queries that were forwarded.', DNS_LABELS),
   istio_dns_upstream_failures_total: counter(AGENT, 'Forwarded DNS queries that got no reply.', DNS_LABELS),

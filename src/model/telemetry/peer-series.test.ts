@@ -75,6 +75,9 @@ test('requests differ by status, flag and gRPC status', () => {
     total?.add();
     duration?.observe(3);
   }
+  assert.equal(request(200).requestMessages, null);
+  const { requestMessages, responseMessages } = request(200, '5');
+  assert.ok(requestMessages !== null && responseMessages !== null && requestMessages !== responseMessages);
   const series = meters.collect().find(({ name }) => name === 'istio_requests_total')?.series ?? [];
   assert.deepEqual(
     series.map(({ labels, value }) => [labels.response_code, labels.grpc_response_status, labels.request_protocol, value]),
@@ -96,6 +99,8 @@ test('config-api 5.1: a Telemetry changes labels of requests and connections, an
         { tag: 'host', value: 'request.host' },
       ],
       istio_request_duration_milliseconds: false,
+      istio_request_bytes: false,
+      istio_response_bytes: false,
       istio_tcp_connections_opened_total: [{ tag: 'source_app', value: '"app"' }],
       istio_tcp_sent_bytes_total: false,
     },
@@ -106,7 +111,8 @@ test('config-api 5.1: a Telemetry changes labels of requests and connections, an
   const request = (host: string, facts = { flag: '-', responseCode: 200, grpcStatus: null } as const) =>
     peers.request(source, at, path, facts, ruledLabels(rules, { attribute: () => host, header: () => undefined }));
   for (const host of ['a', 'b', 'a', '']) request(host).total?.add();
-  assert.equal(request('a').duration, null);
+  const { duration, requestBytes, responseBytes } = request('a');
+  assert.deepEqual([duration, requestBytes, responseBytes], [null, null, null]);
   const of = (name: string) => meters.collect().find((family) => family.name === name)?.series ?? [];
   assert.deepEqual(
     of('istio_requests_total').map(({ labels, value }) => [labels.destination_version, labels.host, value]),

@@ -6,12 +6,15 @@ import type { ResponseFlags } from './close-cause.ts';
 import { type LOCALITY_LABELS, UNKNOWN } from './labels.ts';
 import type { Count, Distribution, Meters } from './meters.ts';
 import { isRuled, type RuledLabels } from './metric-rules.ts';
-import type { CounterName, LabelValues } from './metrics.ts';
+import type { CounterName, HistogramName, LabelValues } from './metrics.ts';
 
 /** Istio's labels of a connection or request. */
 export type PeerLabels = LabelValues<'istio_tcp_connections_opened_total'>;
 
 type LocalityLabels = Record<(typeof LOCALITY_LABELS)[number], string>;
+
+type RequestCounter = Extract<CounterName, `istio_re${string}`>;
+type RequestHistogram = Extract<HistogramName, `istio_re${string}`>;
 
 /** What is counted of each connection. */
 export type PeerCounter = Extract<CounterName, `istio_tcp_${string}`>;
@@ -19,8 +22,15 @@ export type PeerCounter = Extract<CounterName, `istio_tcp_${string}`>;
 /** The series that a connection adds to when it ends after it was carried. */
 export type EndedSeries = { readonly closed: Count; readonly received: Count; readonly sent: Count };
 
-/** The two series that one request adds to; null: a Telemetry wants it not to be counted there. */
-export type RequestSeries = { readonly total: Count | null; readonly duration: Distribution | null };
+/** The series that one request adds to; null: a Telemetry wants it not to be counted there, or it has no messages of gRPC. */
+export type RequestSeries = {
+  readonly total: Count | null;
+  readonly duration: Distribution | null;
+  readonly requestBytes: Distribution | null;
+  readonly responseBytes: Distribution | null;
+  readonly requestMessages: Count | null;
+  readonly responseMessages: Count | null;
+};
 
 /** What tells one series of connections from another. */
 type Between = { source: RecordSource; origin: RecordOrigin; path: RecordPath; flag: ResponseFlags };
@@ -122,13 +132,22 @@ export class PeerSeries {
       response_code: String(responseCode),
       grpc_response_status: grpcStatus ?? '',
     };
-    const total = ruled?.of('istio_requests_total') ?? {};
-    const duration = ruled?.of('istio_request_duration_milliseconds') ?? {};
     const meters = this.#meters;
+    const counted = (name: RequestCounter): Count | null => {
+      const changed = ruled?.of(name) ?? {};
+      return changed === false ? null : meters.counter(name, { ...labels, ...changed }, changed);
+    };
+    const observed = (name: RequestHistogram): Distribution | null => {
+      const changed = ruled?.of(name) ?? {};
+      return changed === false ? null : meters.histogram(name, { ...labels, ...changed }, changed);
+    };
     const made = {
-      total: total === false ? null : meters.counter('istio_requests_total', { ...labels, ...total }, total),
-      duration:
-        duration === false ? null : meters.histogram('istio_request_duration_milliseconds', { ...labels, ...duration }, duration),
+      total: counted('istio_requests_total'),
+      duration: observed('istio_request_duration_milliseconds'),
+      requestBytes: observed('istio_request_bytes'),
+      responseBytes: observed('istio_response_bytes'),
+      requestMessages: grpcStatus === null ? null : counted('istio_request_messages_total'),
+      responseMessages: grpcStatus === null ? null : counted('istio_response_messages_total'),
     };
     if (this.#requests.size >= TELEMETRY.seriesMax) this.#requests = new Map();
     this.#requests.set(key, made);

@@ -10,6 +10,8 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 
 /** The downstream half of one HTTP/2 request, on a stream of node:http2. */
 export class Http2ServerStream implements ServerStream {
+  /** What node:http2 writes is not known here. */
+  readonly wire = { receivedBytes: 0, sentBytes: 0 };
   readonly #stream: ServerHttp2Stream;
   readonly #mistaken: (error: unknown) => void;
   #events: ServerEvents | null = null;

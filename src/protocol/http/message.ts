@@ -57,8 +57,16 @@ export type UpstreamProblem = {
   readonly unprocessed: boolean;
 };
 
+/**
+ * Bytes of one request and its response between the client and us so far: heads, bodies and their framing, as on the wire but for
+ * encryption. Of HTTP/1.1 what follows an upgrade is not in them.
+ */
+export type WireBytes = { readonly receivedBytes: number; readonly sentBytes: number };
+
 /** The downstream half of one request, as an engine offers it. One response per request. */
 export type ServerStream = {
+  /** Of the request under way: the next one has another. */
+  readonly wire: WireBytes;
   /** Forwards a 100, 102 or 103. */
   inform(head: ResponseHead): void;
   /** Starts the response; `end`: there is no body. */

@@ -44,6 +44,7 @@ function rig(bytesMax: number) {
     requestEnded() {},
     response() {},
     end: () => said.push('over'),
+    sent: () => said.push('sent'),
   };
   const stranger = {
     stream: null as never,
@@ -108,7 +109,7 @@ test('carrier: too much between two tries is answered with what the first failed
   carrier.onBody(Buffer.from('one '));
   carrier.fail(STALE);
   assert.equal(carrier.onBody(Buffer.from('two ')), false);
-  assert.deepEqual(said, ['start', 'over', 'respond 503', 'end']);
+  assert.deepEqual(said, ['start', 'over', 'respond 503', 'end', 'sent']);
   assert.match(exchange.details, /connection_termination\|gone/);
 });
 

@@ -13,7 +13,7 @@ import type {
   UpstreamProblem,
 } from '#protocol/http/message.ts';
 import type { BodyKeeper } from '#waypoint/exchange/body-keeper.ts';
-import { type Exchange, remainsAllowed, upstreamHead } from '#waypoint/exchange/exchange.ts';
+import { type Exchange, noteGrpcAnswer, remainsAllowed, upstreamHead } from '#waypoint/exchange/exchange.ts';
 import type { CarrierContext } from '#waypoint/exchange/flow.ts';
 import { deniedReply, type LocalReply, REPLY, renderReply, replyFor } from '#waypoint/exchange/local-reply.ts';
 import { relayUpgraded } from '#waypoint/exchange/upgraded.ts';
@@ -103,8 +103,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     exchange.bytesSent = body?.length ?? 0;
     this.#beginResponse(head, true);
     // Over before it is written: writing may bring the client's next request, or tell at once that the client is gone.
-    this.#finish(reply.flag);
-    this.#complete(() => {
+    this.#finish(reply.flag, () => {
       exchange.stream.respond(head, body === null);
       if (body === null) return;
       exchange.stream.write(body);
@@ -144,6 +143,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
 
   onBody(data: Buffer): boolean {
     this.#exchange.bytesReceived += data.length;
+    this.#exchange.requestMessages?.take(data);
     if (this.tap !== null) this.tap(data);
     if (this.#kept !== null) return this.#takeKept(this.#kept, data);
     return this.#upstream === null || this.#upstream.write(data);
@@ -188,13 +188,14 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     if (exchange.over || this.#context.flow.answered(exchange, this, head)) return;
     if (end) this.#upstream = null;
     this.#beginResponse(head, false);
-    exchange.grpcStatus = exchange.isGrpc ? head.headers.get('grpc-status') : null;
-    if (end) this.#finish('-');
-    this.#complete(() => exchange.stream.respond(head, end));
+    if (exchange.isGrpc) noteGrpcAnswer(exchange, head);
+    if (end) this.#finish('-', () => exchange.stream.respond(head, true));
+    else this.#send(() => exchange.stream.respond(head, false));
   }
 
   onResponseBody(data: Buffer): boolean {
     this.#exchange.bytesSent += data.length;
+    this.#exchange.responseMessages?.take(data);
     return this.#exchange.stream.write(data);
   }
 
@@ -204,8 +205,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     this.#upstream = null;
     // In gRPC the status that counts comes last; in the head it is there only when nothing else follows.
     if (trailers !== null && exchange.isGrpc) exchange.grpcStatus = trailers.get('grpc-status') ?? exchange.grpcStatus;
-    this.#finish('-');
-    this.#complete(() => exchange.stream.end(trailers));
+    this.#finish('-', () => exchange.stream.end(trailers));
   }
 
   onFailure(problem: UpstreamProblem): void {
@@ -270,12 +270,11 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
   /** The response has begun and cannot be completed. */
   #breakOff(flag: ResponseFlag, details: string): void {
     this.#exchange.details = details;
-    this.#finish(flag);
-    this.#exchange.stream.reset();
+    this.#finish(flag, () => this.#exchange.stream.reset());
   }
 
   /** The exchange may be over by now: nobody else would end the client's half if this cannot. */
-  #complete(act: () => void): void {
+  #send(act: () => void): void {
     this.#guard(act, () => this.#exchange.stream.reset());
   }
 
@@ -283,7 +282,8 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
     guard(this.#context.mishaps, 'request', act, drop);
   }
 
-  #finish(flag: ResponseFlag): void {
+  /** `last`: sends what is left of the response. The exchange is over by then. */
+  #finish(flag: ResponseFlag, last: (() => void) | null = null): void {
     this.#exchange.over = true;
     this.#exchange.flag = joinFlags(flag, this.#exchange.retryFlag);
     this.#kept?.release();
@@ -294,5 +294,7 @@ export class Carrier implements ServerEvents, ClientEvents, LiveConnection {
       () => this.#context.flow.end(this.#exchange, this),
       () => {},
     );
+    if (last !== null) this.#send(last);
+    this.#context.flow.sent(this.#exchange);
   }
 }

@@ -9,8 +9,10 @@ import type { RoutedRequest, RouteRule } from '#model/routing/candidate.ts';
 import type { Subset } from '#model/routing/subsets.ts';
 import type { ResponseFlags, RetryFlag } from '#model/telemetry/close-cause.ts';
 import { type CompiledRules, DEFAULT_RULES } from '#model/telemetry/compiled-rules.ts';
+import { MessageCounter } from '#protocol/grpc/message-counter.ts';
+import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
-import type { RequestHead, ServerStream } from '#protocol/http/message.ts';
+import type { RequestHead, ResponseHead, ServerStream, WireBytes } from '#protocol/http/message.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor } from '#waypoint/connection/destination.ts';
 import type { Attempt } from '#waypoint/exchange/attempt.ts';
@@ -41,6 +43,8 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
   readonly connection: ConnectionFacts;
   readonly request: RequestHead;
   readonly stream: ServerStream;
+  /** Of this request: by the end of its response, that of the stream may be of the next one. */
+  readonly wire: WireBytes;
   readonly snapshot: Snapshot;
   /** What the snapshot says of the service that was dialled; null when a workload was, or the service is not bound. */
   readonly bound: BoundService | null;
@@ -83,6 +87,9 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
   requestEndedMs = 0;
   respondedMs = 0;
   grpcStatus: string | null = null;
+  /** Of gRPC: what the client has sent, and the server; null: it is none, or has not answered as one. */
+  readonly requestMessages: MessageCounter | null;
+  responseMessages: MessageCounter | null = null;
   /** Nothing may touch it any more. */
   over = false;
 
@@ -90,6 +97,7 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
     this.connection = connection;
     this.request = request;
     this.stream = stream;
+    this.wire = stream.wire;
     this.snapshot = snapshot;
     const { destination } = connection;
     this.bound = destination.kind === 'service' ? (snapshot.services.get(destination.key) ?? null) : null;
@@ -101,7 +109,8 @@ export class Exchange implements HttpFacts, RoutedRequest, Slotted {
     this.upstreamQuery = this.query;
     this.authority = request.authority;
     this.upstreamTarget = request.target;
-    this.isGrpc = isGrpcType(request.headers.getById(HEADER.contentType));
+    this.isGrpc = isGrpcType(request.headers);
+    this.requestMessages = this.isGrpc ? new MessageCounter() : null;
   }
 
   get scheme(): 'http' | 'https' {
@@ -169,6 +178,13 @@ export function dryRunExchange(exchange: Exchange): DryRunVerdict | null {
   return policies === null || policies.dryRun === null ? null : dryRunL7(policies, policyFacts(connection, exchange));
 }
 
-function isGrpcType(contentType: string | null): boolean {
+/** A call is answered: of a page that a server sends instead, nothing is a message. */
+export function noteGrpcAnswer(exchange: Exchange, { headers }: ResponseHead): void {
+  exchange.grpcStatus = headers.get('grpc-status');
+  if (isGrpcType(headers)) exchange.responseMessages = new MessageCounter();
+}
+
+function isGrpcType(headers: HeaderBlock): boolean {
+  const contentType = headers.getById(HEADER.contentType);
   return contentType === 'application/grpc' || contentType?.startsWith('application/grpc+') === true;
 }

@@ -17,6 +17,8 @@ export type Flow<Carrier> = {
   /** Before a response head goes out; `local`: it is an answer of our own. */
   response(exchange: Exchange, head: ResponseHead, local: boolean): void;
   end(exchange: Exchange, carrier: Carrier): void;
+  /** After `end`, when nothing more of the response will be handed to the client's connection. */
+  sent(exchange: Exchange): void;
 };
 
 /** What a carrier shares with all others. */

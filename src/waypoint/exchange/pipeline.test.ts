@@ -44,6 +44,7 @@ function witness(name: string, said: string[]): Stage {
     requestEnded: () => say('requestEnded'),
     response: () => say('response'),
     end: () => say('end'),
+    sent: () => say('sent'),
   };
 }
 
@@ -53,9 +54,10 @@ test('pipeline: every request stage, then every attempt stage, in list order; re
   pipeline.requestEnded(exchange, carrier);
   pipeline.response(exchange, {} as ResponseHead, false);
   pipeline.end(exchange, carrier);
+  pipeline.sent(exchange);
   assert.deepEqual(said, [
     ...['a.request', 'b.request', 'a.attempt1', 'b.attempt1', 'a.requestEnded', 'b.requestEnded'],
-    ...['b.response', 'a.response', 'a.attemptEnd1', 'b.attemptEnd1', 'a.end', 'b.end'],
+    ...['b.response', 'a.response', 'a.attemptEnd1', 'b.attemptEnd1', 'a.end', 'b.end', 'a.sent', 'b.sent'],
   ]);
   assert.equal(exchange.attempt?.outcome, 'responded');
 });

@@ -29,6 +29,7 @@ export class Pipeline implements Flow<Carrier> {
   /** Last stage first. */
   readonly #responses: readonly StageWith<'response'>[];
   readonly #ends: readonly StageWith<'end'>[];
+  readonly #sents: readonly StageWith<'sent'>[];
 
   /** `stages` in the order in which a request meets them. */
   constructor(stages: readonly Stage[], mishaps: Mishaps, clock: Clock) {
@@ -42,6 +43,7 @@ export class Pipeline implements Flow<Carrier> {
     this.#requestEnds = having(stages, 'requestEnded');
     this.#responses = having(stages, 'response').reverse();
     this.#ends = having(stages, 'end');
+    this.#sents = having(stages, 'sent');
   }
 
   run(exchange: Exchange, carrier: Carrier): void {
@@ -89,6 +91,10 @@ export class Pipeline implements Flow<Carrier> {
     exchange.attempt?.cancelTimer?.();
     if (exchange.attempt !== null) this.#endAttempt(exchange, exchange.attempt);
     for (const stage of this.#ends) stage.end(exchange, carrier);
+  }
+
+  sent(exchange: Exchange): void {
+    for (const stage of this.#sents) stage.sent(exchange);
   }
 
   #runFrom(first: number, exchange: Exchange, carrier: Carrier): void {

@@ -50,6 +50,8 @@ export type Stage = {
   response?(exchange: Exchange, head: ResponseHead, local: boolean): void;
   /** In list order, once, however the exchange ended. */
   end?(exchange: Exchange, carrier: Carrier): void;
+  /** After that, when nothing more of the response will be handed to the client's connection. */
+  sent?(exchange: Exchange): void;
 };
 
 /** What the stages of one waypoint are made of. */

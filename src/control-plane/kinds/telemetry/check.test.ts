@@ -111,14 +111,6 @@ const mistakes: Mistake[] = [
     remedy: /label of your own/,
   },
   {
-    name: 'a metric that nobody counts',
-    severity: 'warning',
-    spec: '{ metrics: [{ overrides: [{ match: { metric: REQUEST_SIZE }, disabled: true }] }] }',
-    at: 'spec.metrics[0].overrides[0].match.metric',
-    says: /nobody counts this/,
-    remedy: /another metric/,
-  },
-  {
     name: '38: a provider of metrics that is not there',
     severity: 'warning',
     spec: '{ metrics: [{ providers: [{ name: stackdriver }], overrides: [{ disabled: true }] }] }',
@@ -154,5 +146,13 @@ testAccepted('Telemetry', {
   tags: '{ tracing: [{ customTags: { a: { literal: { value: x } }, b: { header: { name: X-B, defaultValue: d } }, c: { environment: { name: WEFT_TAG_C } } }, enableIstioTags: false }] }',
   metrics:
     '{ metrics: [{ providers: [{ name: prometheus }], overrides: [{ match: { metric: REQUEST_COUNT, mode: SERVER }, disabled: null, tagOverrides: { response_flags: { operation: REMOVE }, host: { operation: UPSERT, value: request.host } } }] }] }',
+  'sizes, and messages of gRPC': `{ metrics: [{ overrides: [${[
+    'REQUEST_SIZE',
+    'RESPONSE_SIZE',
+    'GRPC_REQUEST_MESSAGES',
+    'GRPC_RESPONSE_MESSAGES',
+  ]
+    .map((metric) => `{ match: { metric: ${metric} }, disabled: true }`)
+    .join(', ')}] }] }`,
   'a class': '{ targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: weft-waypoint }] }',
 });

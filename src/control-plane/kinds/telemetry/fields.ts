@@ -8,8 +8,6 @@ const OF_CLIENTS: Silence = {
   why: 'nobody tells for the side of clients: a waypoint tells for the server',
   remedy: 'write SERVER, or remove match',
 };
-/** Of a metric that no waypoint has. */
-const NOT_COUNTED: Silence = { why: 'nobody counts this', remedy: 'name another metric' };
 const MODE: Treatment = { is: 'enforced', except: { CLIENT: OF_CLIENTS } };
 
 /** What becomes of each field of a Telemetry. */
@@ -50,18 +48,10 @@ export const TELEMETRY_FIELDS: FieldTable = {
   'spec.metrics[].providers[].name': { is: 'refused', why: 'enforced is `prometheus`, the metrics page; of others it is told' },
   'spec.metrics[].reportingInterval': {
     is: 'ignored',
-    why: 'bytes of a connection are counted when it ends',
+    why: 'bytes of a connection and messages of a call are counted when it ends',
     remedy: 'remove it',
   },
-  'spec.metrics[].overrides[].match.metric': {
-    is: 'enforced',
-    except: {
-      REQUEST_SIZE: NOT_COUNTED,
-      RESPONSE_SIZE: NOT_COUNTED,
-      GRPC_REQUEST_MESSAGES: NOT_COUNTED,
-      GRPC_RESPONSE_MESSAGES: NOT_COUNTED,
-    },
-  },
+  'spec.metrics[].overrides[].match.metric': { is: 'enforced' },
   'spec.metrics[].overrides[].match.customMetric': {
     is: 'ignored',
     why: 'there is no metric of that name beside those that match.metric names',

@@ -207,6 +207,7 @@ test('config-api 5.1: all of a Telemetry is read', () => {
         ],
       },
       { sides: ['client', 'server'], metrics: ['istio_tcp_sent_bytes_total'], disabled: true, labels: [] },
+      { sides: ['client', 'server'], metrics: ['istio_request_bytes'], disabled: true, labels: [] },
     ],
   });
 });

@@ -9,12 +9,12 @@ const sizeLine = Buffer.allocUnsafeSlow(32);
 
 /** Frames the bodies of the messages that one connection sends. What one turn writes leaves together: the stream gathers it. */
 export class BodyWriter {
-  readonly #stream: ByteStream;
+  readonly #stream: Pick<ByteStream, 'write'>;
   readonly #announced = new Announced();
   #chunked = false;
   #hasRoom = true;
 
-  constructor(stream: ByteStream) {
+  constructor(stream: Pick<ByteStream, 'write'>) {
     this.#stream = stream;
   }
 

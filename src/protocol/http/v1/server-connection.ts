@@ -12,10 +12,10 @@ import type {
   ServerConnection,
   ServerEvents,
   ServerStream,
+  WireBytes,
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
 import { HeadBuffer } from './head-buffer.ts';
-import { writeUpgradeHead } from './head-writer.ts';
 import { Http1Headers } from './http1-headers.ts';
 import { endGently, Reading, type ReadingOwner } from './reading.ts';
 import { parseRequestHead } from './request-head.ts';
@@ -63,6 +63,10 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     const reading = new Reading(this);
     if (early !== null) reading.bytes(early, 0, early.length);
     stream.read(reading);
+  }
+
+  get wire(): WireBytes {
+    return this.#writer.wire;
   }
 
   /** Who has not asked for anything yet has a first request on the way, most likely, which nobody would send again. */
@@ -133,7 +137,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   upgrade(head: ResponseHead): ByteStream | null {
     const upgrade = this.#request?.upgrade;
     if (upgrade === null || upgrade === undefined) return null;
-    writeUpgradeHead(this.#stream, head, upgrade);
+    this.#writer.upgrade(head, upgrade);
     this.#phase = 'upgraded'; // who takes the stream reads it in our place
     return this.#stream;
   }
@@ -214,11 +218,9 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
 
   #beginRequest(bytes: Buffer, start: number, end: number): void {
     const result = parseRequestHead(bytes, start, end, this.#headers, this.#handler.pathNormalization);
-    if (result.kind === 'invalid') {
-      this.#refuse(result.problem);
-      return;
-    }
+    if (result.kind === 'invalid') return void this.#refuse(result.problem);
     const { head, framing } = result;
+    this.#writer.expect(end - start);
     this.#request = head;
     this.#idleRounds = 0;
     this.#keepAlive = result.keepAlive;
@@ -236,21 +238,15 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #readBody(buffer: Buffer, from: number, to: number): number {
     const decoder = this.#decoder;
     const result = decoder.push(buffer, from, to, this);
-    switch (result) {
-      case 'more':
-        return to;
-      case 'end':
-        this.#requestDone = true;
-        this.#phase = 'replying';
-        if (this.#discarding) this.#nextRequest();
-        else this.#events?.onBodyEnd(null);
-        return decoder.position;
-      case 'invalid':
-        this.#breakOff();
-        return to;
-      default:
-        return result satisfies never;
-    }
+    const upTo = result === 'end' ? decoder.position : to;
+    this.#writer.wire.receivedBytes += upTo - from;
+    if (result === 'invalid') this.#breakOff();
+    if (result !== 'end') return upTo;
+    this.#requestDone = true;
+    this.#phase = 'replying';
+    if (this.#discarding) this.#nextRequest();
+    else this.#events?.onBodyEnd(null);
+    return upTo;
   }
 
   /** The body is malformed: where it ends is unknown, so the connection is lost. */

@@ -189,10 +189,7 @@ export class Http2Connection implements StreamHost {
     const stream = this.#streams.get(block.streamId);
     const { role, events } = this.#options;
     demand(block.fields !== null || events.tooLarge !== undefined, ERROR_CODE.enhanceYourCalm, 'header list too large');
-    if (stream !== null) {
-      this.#onFurtherBlock(stream, block);
-      return;
-    }
+    if (stream !== null) return void this.#onFurtherBlock(stream, block);
     if (role === 'client' || block.streamId <= this.#lastPeerStreamId) {
       this.#requireKnown(block.streamId);
       demand(this.#cut.hears(block.streamId, block.ended), ERROR_CODE.streamClosed, 'HEADERS on a stream that was closed');
@@ -206,13 +203,15 @@ export class Http2Connection implements StreamHost {
       return;
     }
     const opened = this.#addStream(block.streamId, IGNORE);
+    opened.receivedBytes = block.bytes;
     if (block.fields !== null) opened.handler = events.request(opened, block.fields, block.ended);
     else opened.handler = events.tooLarge?.(opened) ?? IGNORE;
     if (block.ended) opened.receiveEnd();
   }
 
   /** A client's response, then trailers; a server sees only trailers here. */
-  #onFurtherBlock(stream: Http2Stream, { fields, ended }: HeaderBlock): void {
+  #onFurtherBlock(stream: Http2Stream, { fields, ended, bytes }: HeaderBlock): void {
+    stream.receivedBytes += bytes;
     if (stream.remoteEnded) this.#cutOff(stream, ERROR_CODE.streamClosed);
     else stream.handler.response(fields, ended);
     if (ended) stream.receiveEnd();

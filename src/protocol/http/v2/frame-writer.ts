@@ -119,3 +119,18 @@ export function writeDataFrames(
   }
   return { sent, filled };
 }
+
+/** DATA that windows or transport have not let out: from `at` on. */
+export type Pending = { readonly buffer: Buffer; at: number; readonly end: number };
+
+/** Copies `buffer[at, end)`, with room before it for a frame header. */
+export function pendingOf(buffer: Buffer, at: number, end: number): Pending {
+  const copy = Buffer.allocUnsafe(FRAME_HEADER_BYTES + end - at);
+  buffer.copy(copy, FRAME_HEADER_BYTES, at, end);
+  return { buffer: copy, at: FRAME_HEADER_BYTES, end: copy.length };
+}
+
+/** How many bytes wait. */
+export function pendingBytes(pieces: readonly Pending[]): number {
+  return pieces.reduce((sum, { at, end }) => sum + end - at, 0);
+}

@@ -1,5 +1,5 @@
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import { ERROR_CODE, FLAG, Http2Error } from './constants.ts';
+import { ERROR_CODE, FLAG, FRAME_HEADER_BYTES, Http2Error } from './constants.ts';
 import type { Field } from './field.ts';
 import { requireOther } from './frame-reader.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
@@ -7,8 +7,11 @@ import { HpackDecoder } from './hpack-decoder.ts';
 /** Fixed by RFC 9113 6.2. */
 const PRIORITY_BYTES = 5;
 
-/** A whole, decoded header block; `fields` null: more than the list may hold. `ended` when END_STREAM came with it. */
-export type HeaderBlock = { streamId: number; fields: Field[] | null; ended: boolean };
+/**
+ * A whole, decoded header block; `fields` null: more than the list may hold. `ended` when END_STREAM came with it. `bytes`: of its
+ * frames.
+ */
+export type HeaderBlock = { streamId: number; fields: Field[] | null; ended: boolean; bytes: number };
 
 /** Puts HEADERS and CONTINUATION frames together and decodes them. */
 export class HeaderBlocks {
@@ -34,7 +37,7 @@ export class HeaderBlocks {
     const ended = (flags & FLAG.endStream) !== 0;
     // Nearly every block comes in one frame, and is read where it lies.
     if ((flags & FLAG.endHeaders) !== 0 && fragment.length <= this.#blockBytesMax)
-      return { streamId, ended, fields: this.#decoder.decode(fragment) };
+      return { streamId, ended, fields: this.#decoder.decode(fragment), bytes: FRAME_HEADER_BYTES + payload.length };
     this.#open = { streamId, ended, parts: [], bytes: 0 };
     return this.#append(flags, fragment);
   }
@@ -55,7 +58,8 @@ export class HeaderBlocks {
     open.parts.push(Buffer.from(fragment));
     if ((flags & FLAG.endHeaders) === 0) return null;
     this.#open = null;
-    return { streamId: open.streamId, ended: open.ended, fields: this.#decoder.decode(Buffer.concat(open.parts)) };
+    const bytes = open.bytes + FRAME_HEADER_BYTES * open.parts.length;
+    return { streamId: open.streamId, ended: open.ended, fields: this.#decoder.decode(Buffer.concat(open.parts)), bytes };
   }
 }
 

@@ -2,7 +2,7 @@ import type { ByteStream } from '#model/effects/byte-stream.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import { Announced, bodyBytesOf } from '#protocol/http/announced.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
-import type { RequestHead, ResponseHead, ServerEvents, ServerStream } from '#protocol/http/message.ts';
+import type { RequestHead, ResponseHead, ServerEvents, ServerStream, WireBytes } from '#protocol/http/message.ts';
 import { BodySender } from './body-sender.ts';
 import { ERROR_CODE } from './constants.ts';
 import type { Field } from './field.ts';
@@ -28,6 +28,7 @@ export type ServerStreamHost = {
 
 /** The downstream half of one HTTP/2 request. */
 export class Http2ServerStream implements ServerStream {
+  readonly wire: WireBytes;
   readonly #stream: Http2Stream;
   readonly #host: ServerStreamHost;
   readonly #openedMs: number;
@@ -52,6 +53,7 @@ export class Http2ServerStream implements ServerStream {
 
   constructor(stream: Http2Stream, head: RequestHead, host: ServerStreamHost, openedMs: number) {
     this.#stream = stream;
+    this.wire = stream;
     this.#method = head.method;
     this.#upgrades = head.upgrade !== null;
     this.#host = host;

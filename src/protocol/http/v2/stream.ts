@@ -6,6 +6,9 @@ import {
   type DataPart,
   endStreamFrame,
   headersFrames,
+  type Pending,
+  pendingBytes,
+  pendingOf,
   rstStreamFrame,
   windowUpdateFrame,
   writeDataFrames,
@@ -15,8 +18,6 @@ import { BLOCK } from './hpack-encoder.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { StreamHandler, StreamHost, TrailerSource } from './roles.ts';
 
-type Pending = { buffer: Buffer; at: number; end: number };
-
 const NOTHING_MORE = (): void => {};
 
 /** One HTTP/2 stream that carries bytes both ways. */
@@ -24,6 +25,8 @@ export class Http2Stream implements Numbered<Http2Stream> {
   readonly id: number;
   next: Http2Stream | null = null;
   handler: StreamHandler;
+  /** Of its frames; one that came in two reads counts as two. */
+  receivedBytes = 0;
   readonly #host: StreamHost;
   readonly #receiveWindow: ReceiveWindow;
   #sendWindowBytes: number;
@@ -35,6 +38,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
   #closed = false;
   #answered = false;
   #grownBytes = 0;
+  #sentBytes = 0;
 
   constructor(id: number, host: StreamHost, handler: StreamHandler, sendWindowBytes: number, receiveWindowBytes: number) {
     this.id = id;
@@ -51,9 +55,12 @@ export class Http2Stream implements Numbered<Http2Stream> {
 
   /** Bytes taken that windows or transport have not let out. */
   get pendingBytes(): number {
-    let bytes = 0;
-    for (const { at, end } of this.#pending ?? []) bytes += end - at;
-    return bytes;
+    return this.#pending === null ? 0 : pendingBytes(this.#pending);
+  }
+
+  /** Of frames that have gone out, and of what waits to become some. */
+  get sentBytes(): number {
+    return this.#sentBytes + this.pendingBytes;
   }
 
   /** Bytes that windows and transport would let out now. */
@@ -92,7 +99,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
     if (end - start <= this.#host.peer.frameBytesMax) {
       const flags = FLAG.endHeaders | (ended ? FLAG.endStream : 0);
       writeFrameHeader(buffer, start - FRAME_HEADER_BYTES, end - start, FRAME.headers, flags, this.id);
-      this.#host.transport.write(buffer, start - FRAME_HEADER_BYTES, end);
+      this.#put(buffer, start - FRAME_HEADER_BYTES, end);
     } else this.#put(headersFrames(this.id, buffer.subarray(start, end), ended, this.#host.peer.frameBytesMax));
     if (ended) this.#finishLocal();
   }
@@ -126,10 +133,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
 
   /** Ends our direction after everything sent so far; `done` is called once it is on its way. */
   end(done: () => void): void {
-    if (this.#closed || this.localEnded) {
-      done();
-      return;
-    }
+    if (this.#closed || this.localEnded) return void done();
     this.#endWanted = done;
     if (this.#pending === null) this.#sendEnd();
   }
@@ -173,10 +177,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
     for (let first = pending[0]; first !== undefined; first = pending[0]) {
       const last = pending.length === 1 && this.#endWanted !== null && this.#trailers === null;
       first.at = this.#transmit(first.buffer, first.at, first.end, last, true);
-      if (first.at < first.end) {
-        this.#host.blocked.add(this);
-        return;
-      }
+      if (first.at < first.end) return void this.#host.blocked.add(this);
       pending.shift();
       if (last) return void this.#finishLocal();
     }
@@ -196,6 +197,7 @@ export class Http2Stream implements Numbered<Http2Stream> {
   receive(buffer: Buffer, start: number, end: number, flowBytes: number, ended: boolean): number {
     if (this.#remoteEnded) return ERROR_CODE.streamClosed;
     if (!this.#receiveWindow.spend(flowBytes)) return ERROR_CODE.flowControlError;
+    this.receivedBytes += FRAME_HEADER_BYTES + flowBytes;
     const bytes = end - start;
     if (flowBytes > bytes) this.giveBack(flowBytes - bytes);
     if (bytes > 0) this.handler.data(buffer, start, end);
@@ -222,10 +224,8 @@ export class Http2Stream implements Numbered<Http2Stream> {
   #keep(buffer: Buffer, at: number, end: number): boolean {
     if (at === end && this.#host.transport.writable()) return true;
     if (at < end) {
-      const copy = Buffer.allocUnsafe(FRAME_HEADER_BYTES + end - at);
-      buffer.copy(copy, FRAME_HEADER_BYTES, at, end);
       this.#pending ??= [];
-      this.#pending.push({ buffer: copy, at: FRAME_HEADER_BYTES, end: copy.length });
+      this.#pending.push(pendingOf(buffer, at, end));
     }
     this.#host.blocked.add(this);
     return false;
@@ -252,26 +252,26 @@ export class Http2Stream implements Numbered<Http2Stream> {
   #transmitInPlace(buffer: Buffer, at: number, bytes: number, ends: boolean): number {
     const from = at - FRAME_HEADER_BYTES;
     writeFrameHeader(buffer, from, bytes, FRAME.data, ends ? FLAG.endStream : 0, this.id);
-    this.#host.transport.write(buffer, from, at + bytes);
+    this.#put(buffer, from, at + bytes);
     return bytes;
   }
 
   #transmitBatch(buffer: Buffer, part: DataPart): number {
     const { sent, filled } = writeDataFrames(this.id, buffer, part, this.#host.peer.frameBytesMax);
-    this.#host.transport.write(DATA_FRAMES, 0, filled);
+    this.#put(DATA_FRAMES, 0, filled);
     return sent;
   }
 
-  #put(frame: Buffer): void {
-    this.#host.transport.write(frame, 0, frame.length);
+  #put(buffer: Buffer, start = 0, end: number = buffer.length): void {
+    this.#sentBytes += end - start;
+    this.#host.transport.write(buffer, start, end);
   }
 
   #sendEnd(): void {
     const trailers = this.#trailers;
     if (trailers === null) {
       this.#put(endStreamFrame(this.id));
-      this.#finishLocal();
-      return;
+      return void this.#finishLocal();
     }
     this.#trailers = null;
     trailers.encode(this.#host.encoder);

@@ -36,6 +36,7 @@ const STRANGER = {};
 export function recordStage(parts: StageParts): Stage {
   const { effects, counters } = parts;
   const toldOf = howTold(parts);
+  const counted = parts.perExchange.add<RequestSeries>();
   return {
     name: 'record',
     end(exchange) {
@@ -43,12 +44,23 @@ export function recordStage(parts: StageParts): Stage {
       const { series, taken } = toldOf(exchange, durationMs);
       series.total?.add();
       series.duration?.observe(durationMs);
+      series.requestMessages?.add(exchange.requestMessages?.count ?? 0);
+      series.responseMessages?.add(exchange.responseMessages?.count ?? 0);
+      counted.set(exchange, series);
       count(exchange, counters);
       // Counted before: a Telemetry that wants no lines says nothing of metrics.
       if (exchange.telemetry.logged?.(requestShown(exchange, durationMs)) === false) return;
       const { sourceFields, origin } = exchange.connection.record;
       const record = requestRecordOf(sourceFields, origin, taken, outcomeOf(exchange, durationMs), httpOf(exchange));
       effects.log.info(record, 'request');
+    },
+    sent(exchange) {
+      const series = counted.peek(exchange);
+      if (series === null) return;
+      const { receivedBytes, sentBytes } = exchange.wire;
+      const upgraded = exchange.status === 101 && exchange.request.version === 'http1';
+      series.requestBytes?.observe(receivedBytes + (upgraded ? exchange.bytesReceived : 0));
+      series.responseBytes?.observe(sentBytes + (upgraded ? exchange.bytesSent : 0));
     },
   };
 }
