@@ -96,8 +96,8 @@ function refuseStranger(context: DataContext, stream: ByteStream): void {
 }
 
 /**
- * Asks and dials, and dials another endpoint of a service, or instance of a waypoint, where one cannot be reached. What was decided is in the log also
- * when dialling fails: that is when somebody reads it.
+ * Asks and dials, and dials another endpoint of a service, or instance of a waypoint, where one cannot be reached. What was decided is
+ * in the log also when dialling fails: that is when somebody reads it.
  */
 async function reach(context: DataContext, call: Captured): Promise<Reached> {
   const { served, client, dialled, chosen, cut } = call;
