@@ -1,9 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import { MultiMap } from '#control-plane/index/multi-map.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
 import { atOnce, type Work } from '#model/effects/work.ts';
 import type { EncodedBlocks } from '#protocol/xds/encoded-blocks.ts';
 import type { EncodedResource } from '#protocol/xds/encoded-resource.ts';
 import { HashedIndex } from '#protocol/xds/hashed-index.ts';
+
+/** An address, and its place in the blocks. */
+export type PlacedAddress = { resource: EncodedResource; place: number };
 
 /**
  * What leads to addresses beside their names. After a restart it is made when there is time: whoever follows everything does not need
@@ -38,15 +42,11 @@ export class AddressIndex {
     }
   }
 
-  /** An address is at its place. */
-  put(resource: EncodedResource): void {
-    this.#note(resource);
-  }
-
-  /** An address is no longer what it was at that place. */
-  drop(resource: EncodedResource, place: number): void {
-    for (const alias of resource.aliases) this.#byAlias.remove(alias, place);
-    for (const [index, key] of this.#keysOf(resource)) index.remove(key, resource.name);
+  /** An address has changed; null: there was none, or it is gone. Costs next to nothing where all that leads to it stayed the same. */
+  change(before: PlacedAddress | null, after: PlacedAddress | null): void {
+    if (isDeepStrictEqual(leadsTo(before), leadsTo(after))) return;
+    if (before !== null) this.#drop(before);
+    if (after !== null) this.#note(after);
   }
 
   /** Uids of the workloads of a node. */
@@ -75,15 +75,20 @@ export class AddressIndex {
 
   *#fill(): Work<void> {
     for (const name of this.#blocks.names()) {
-      const resource = this.#blocks.get(name);
-      if (resource !== undefined) this.#note(resource);
+      const place = this.#blocks.placeOf(name);
+      if (place !== undefined) this.#note({ resource: this.#blocks.at(place), place });
       yield;
     }
   }
 
-  #note(resource: EncodedResource): void {
-    for (const alias of resource.aliases) this.#byAlias.add(alias, this.#blocks.placeOf(resource.name) ?? -1);
+  #note({ resource, place }: PlacedAddress): void {
+    for (const alias of resource.aliases) this.#byAlias.add(alias, place);
     for (const [index, key] of this.#keysOf(resource)) index.add(key, resource.name);
+  }
+
+  #drop({ resource, place }: PlacedAddress): void {
+    for (const alias of resource.aliases) this.#byAlias.remove(alias, place);
+    for (const [index, key] of this.#keysOf(resource)) index.remove(key, resource.name);
   }
 
   /** Every entry that leads to a resource. */
@@ -92,4 +97,11 @@ export class AddressIndex {
     if (resource.node !== '') yield [this.#byNode, resource.node];
     for (const service of resource.services) yield [this.#members, service];
   }
+}
+
+/** All that is noted of an address. */
+function leadsTo(address: PlacedAddress | null): unknown {
+  if (address === null) return null;
+  const { resource, place } = address;
+  return [place, resource.aliases, resource.kind, resource.node, resource.services];
 }

@@ -189,10 +189,10 @@ export class ResourceStore implements ResourceView {
   #putAddress(name: string, next: EncodedResource | null): boolean {
     this.#index.complete();
     const { blocks } = this.#tables.addresses;
-    const [before, place] = [blocks.get(name), blocks.placeOf(name)];
+    const place = blocks.placeOf(name);
+    const before = place === undefined ? null : { resource: blocks.at(place), place };
     if (!this.#tables.addresses.put(name, next)) return false;
-    if (before !== undefined) this.#index.drop(before, place ?? -1);
-    if (next !== null) this.#index.put(next);
+    this.#index.change(before, next === null ? null : { resource: next, place: blocks.placeOf(name) ?? -1 });
     return true;
   }
 }

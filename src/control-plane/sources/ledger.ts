@@ -97,6 +97,11 @@ export class ResourceLedger {
     return this.#winners.get(name)?.unit ?? null;
   }
 
+  /** What a unit describes or keeps. */
+  namesIn(unit: string): ReadonlySet<ResourceName> {
+    return namesOf(this.#units.get(unit) ?? null);
+  }
+
   /** Every resource that a unit describes or keeps, in no order. */
   names(): Iterable<ResourceName> {
     return this.#speakers.keys();

@@ -195,10 +195,20 @@ export const RESOURCE_SETTINGS = {
     ),
     rescanPercent: setting(1, 'percent', 'Share of the time that looks without an event may take where events do tell.'),
     namedMax: setting(1_000, 'count', 'Files looked at by name after events; at more of them everything is looked at.'),
+    lookedTogetherMax: setting(
+      64,
+      'count',
+      'Of them so many are looked at together, some 20 ms; files that restrict something do not wait for more.',
+    ),
     readAtOnceCharactersMax: setting(
       16 * KIB,
       'characters',
       'So much text is read by who serves, some 10 ms; more of it by a thread of its own.',
+    ),
+    soughtCharactersMax: setting(
+      16 * MIB,
+      'characters',
+      'Text of waiting files that is looked through for names before a file that drops those overtakes them: some 10 ms.',
     ),
     readTogetherCharactersMax: setting(64 * KIB, 'characters', 'Text that such a thread is given at a time.'),
     unpackedCharactersMax: setting(4 * KIB, 'characters', 'The text of a larger file is packed while nobody needs it.'),

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { Clock } from '#model/effects/clock.ts';
 import { WeftError } from '#model/error.ts';
+import { RESOURCE } from '#model/settings/control-planes.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import type { Scan } from './scan-directory.ts';
 import { watchDirectory } from './watch-directory.ts';
 
 /** A directory of its own with a watch on it; what the watch tells is kept. */
-async function watched(t: TestContext, files: Record<string, string>, clock?: Clock) {
+async function watched(t: TestContext, files: Record<string, string>, clock?: Clock, isUrgent?: (path: string) => boolean) {
   const directory = await mkdtemp(join(tmpdir(), 'weft-watch-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const write = (name: string, text: string) => writeFile(join(directory, name), text);
@@ -30,6 +31,7 @@ async function watched(t: TestContext, files: Record<string, string>, clock?: Cl
     },
     onProblem: (problem) => void problems.push(problem),
     ...(clock === undefined ? {} : { clock }),
+    ...(isUrgent === undefined ? {} : { isUrgent }),
   });
   t.after(() => watch.close());
   /** Resolves once the latest content is `want`; the test runner's own limit ends a wait in vain. */
@@ -256,6 +258,32 @@ test('S6: after an event the file that it names is looked at, and links, whose t
   await until('a.yaml=2 b.yaml=1 link.yaml=2');
   await watch.rescan();
   await until('a.yaml=2 b.yaml=2 link.yaml=2');
+});
+
+test('S6: of many files that changed an urgent one is told before the others, of which some are told at a time', async (t) => {
+  const names = Array.from({ length: 3 * RESOURCE.lookedTogetherMax }, (_, at) => `a${at}.yaml`);
+  const files = Object.fromEntries([...names, 'urgent.yaml'].map((name) => [name, '1']));
+  const { told, write, until, path } = await watched(t, files, undefined, (one) => one === path('urgent.yaml'));
+  const all = [...names, 'urgent.yaml'];
+  // A folder that is new is looked at once more, all of it.
+  await write('begun.yaml', '1');
+  await until(
+    [...all, 'begun.yaml']
+      .map((name) => `${name}=1`)
+      .sort()
+      .join(' '),
+  );
+  for (const name of all) await write(name, '2');
+  const last = [...all, 'begun.yaml']
+    .map((name) => `${name}=${name === 'begun.yaml' ? 1 : 2}`)
+    .sort()
+    .join(' ');
+  await until(last);
+  const changed = told.map((all) => all.split('=2').length - 1);
+  const isTold = told.findIndex((all) => all.includes('urgent.yaml=2'));
+  assert.ok((changed[isTold] ?? 0) < names.length, `${changed[isTold]} were told before it, or with it`);
+  for (const [at, count] of changed.entries())
+    assert.ok(count - (changed[at - 1] ?? 0) <= RESOURCE.lookedTogetherMax, changed.join());
 });
 
 test('folders that link to one another are read once', async (t) => {

@@ -6,6 +6,7 @@ import { messageOf, WeftError } from '#model/error.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
 import { systemClock } from '#platform/clock.ts';
 import { type DirectoryNews, DirectoryState } from '#platform/files/directory-state.ts';
+import { QuietTimer } from '#platform/files/quiet-timer.ts';
 import { type Scan, scanDirectory, scanFiles } from '#platform/files/scan-directory.ts';
 
 /** Where changes and problems are told. */
@@ -16,6 +17,8 @@ export type WatchOptions = {
   onProblem(problem: WeftError): void;
   /** Everything that cannot be read as of now, and files that are passed over; called when that changes, before the files. */
   onStanding?(problems: readonly string[], ignored: readonly string[]): void;
+  /** Whether a file is looked at before others once events named it, and without waiting until those are quiet. */
+  isUrgent?(path: string): boolean;
   clock?: Clock;
 };
 
@@ -46,13 +49,18 @@ class DirectoryWatcher {
   #toldProblems: ReadonlySet<string> = new Set();
   readonly #state = new DirectoryState();
   #directories: Scan['directories'] = new Map();
-  /** What events named since the last look; null: they do not tell all that is to be looked at. */
-  #named: Set<string> | null = null;
+  /** What events named that are not quiet yet; null: they do not tell all that is to be looked at. */
+  #named: Set<string> | null = new Set();
+  #namedUrgent = new Set<string>();
+  readonly #quiet: QuietTimer;
+  readonly #quietUrgent: QuietTimer;
+  /** What is to be looked at now: everything, or these, the first of them first. */
+  #isAllDue = true;
+  readonly #dueFirst = new Set<string>();
+  readonly #due = new Set<string>();
   #told = false;
   /** Why the last look came to nothing. */
   #trouble: WeftError | null = null;
-  #timer: Cancel | null = null;
-  #firstEventMs: number | null = null;
   #scanning: Promise<void> = Promise.resolve();
   #stopRescans: Cancel | null = null;
   #closed = false;
@@ -61,6 +69,8 @@ class DirectoryWatcher {
     this.#root = root;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#quiet = new QuietTimer(this.#clock, () => this.#fallDue());
+    this.#quietUrgent = new QuietTimer(this.#clock, () => this.#fallDueFirst());
   }
 
   async start(): Promise<void> {
@@ -74,16 +84,16 @@ class DirectoryWatcher {
 
   /** Looks at everything. Looks never overlap; one that is asked for during another follows it. */
   scan(): Promise<void> {
-    this.#named = null;
+    this.#isAllDue = true;
     return this.#next();
   }
 
   async look(path: string): Promise<void> {
-    this.#named?.add(path);
+    this.#dueFirst.add(path);
     await this.#next();
     while (!this.#closed && this.#state.isDoubted(path)) {
       await new Promise<void>((resolve) => this.#clock.after(RESOURCE.confirmMs, resolve));
-      this.#named?.add(path);
+      this.#dueFirst.add(path);
       await this.#next();
     }
   }
@@ -106,22 +116,51 @@ class DirectoryWatcher {
 
   close(): void {
     this.#closed = true;
-    this.#timer?.();
+    this.#quiet.stop();
+    this.#quietUrgent.stop();
     this.#stopRescans?.();
     for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
 
-  /** At what events named, and all links, whose targets may be anywhere; or at everything. */
-  async #look(): Promise<void> {
-    const named = this.#named;
+  /** Links are looked at with what events named: their targets may be anywhere. */
+  #fallDue(): void {
+    this.#isAllDue ||= this.#named === null;
+    for (const path of [...(this.#named ?? []), ...this.#state.links]) this.#due.add(path);
     this.#named = new Set();
-    if (named === null) return this.#lookAtAll();
-    const paths = named.union(this.#state.links);
+    this.#next().catch(toLastResort);
+  }
+
+  #fallDueFirst(): void {
+    for (const path of this.#namedUrgent) this.#dueFirst.add(path);
+    this.#namedUrgent = new Set();
+    this.#next().catch(toLastResort);
+  }
+
+  /** At some of what is due, what is urgent first, the rest of which then follows; or at everything. */
+  async #look(): Promise<void> {
+    const paths = this.#takeDue();
+    if (paths === null) return this.#lookAtAll();
+    if (paths.size === 0) return;
     const scan = await scanFiles(paths, this.#state, this.#directories);
     if (this.#closed) return;
     if (scan === null) return this.#lookAtAll();
     this.#take(scan, paths);
+    if (this.#due.size > 0) this.#next().catch(toLastResort);
+  }
+
+  /** null: everything. */
+  #takeDue(): Set<string> | null {
+    const isAll = this.#isAllDue;
+    this.#isAllDue = false;
+    const paths = new Set(this.#dueFirst);
+    this.#dueFirst.clear();
+    for (const path of this.#due) {
+      if (!isAll && paths.size >= RESOURCE.lookedTogetherMax) break;
+      paths.add(path);
+      this.#due.delete(path);
+    }
+    return isAll ? null : paths;
   }
 
   async #lookAtAll(): Promise<void> {
@@ -195,32 +234,25 @@ class DirectoryWatcher {
     const isOwn = name === null || name === basename(directory);
     if (isOwn || (name.startsWith('.') && event === 'rename') || this.#directories.has(join(directory, name))) this.#wantAll();
     else if (!name.startsWith('.')) this.#want(join(directory, name), RESOURCE.quietMs);
-    else this.#schedule(RESOURCE.quietMs);
+    else if (!this.#closed) this.#quiet.wait(RESOURCE.quietMs);
   }
 
   #wantAll(): void {
     this.#named = null;
-    this.#schedule(RESOURCE.quietMs);
+    if (!this.#closed) this.#quiet.wait(RESOURCE.quietMs);
   }
 
   #want(path: string, delayMs: number): void {
+    if (this.#closed) return;
+    if (this.#options.isUrgent?.(path) === true) {
+      this.#namedUrgent.add(path);
+      this.#quietUrgent.wait(delayMs);
+      return;
+    }
     this.#named?.add(path);
     // So many that the kernel may have dropped some.
     if ((this.#named?.size ?? 0) > RESOURCE.namedMax) this.#named = null;
-    this.#schedule(delayMs);
-  }
-
-  #schedule(delayMs: number): void {
-    if (this.#closed) return;
-    const nowMs = this.#clock.monotonicMs();
-    this.#firstEventMs ??= nowMs;
-    const leftMs = this.#firstEventMs + RESOURCE.quietMsMax - nowMs;
-    this.#timer?.();
-    this.#timer = this.#clock.after(Math.max(0, Math.min(delayMs, leftMs)), () => {
-      this.#timer = null;
-      this.#firstEventMs = null;
-      this.#next().catch(toLastResort);
-    });
+    this.#quiet.wait(delayMs);
   }
 
   #tellStanding(): void {

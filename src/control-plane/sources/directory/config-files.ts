@@ -1,6 +1,6 @@
 import { byPlace, type Finding, fileOrigin, findingOf, type Problem } from '#control-plane/resources/finding.ts';
 import { compareText } from '#control-plane/resources/metadata.ts';
-import type { Resource, ResourceName } from '#control-plane/resources/resource.ts';
+import { identityOfName, type Resource, type ResourceName } from '#control-plane/resources/resource.ts';
 import type { ResourceParser } from '#control-plane/resources/resource-parser.ts';
 import { SharedValues } from '#control-plane/resources/shared-values.ts';
 import { isRecord } from '#control-plane/resources/stand-in.ts';
@@ -16,8 +16,10 @@ import {
   type DocumentReading,
   type FileReading,
   ignoredFinding,
+  isRestriction,
   joined,
   movedBy,
+  namesRestriction,
   partsIn,
   readDocument,
   standInsOf,
@@ -40,16 +42,18 @@ export type UnreadFiles = ReadonlyMap<string, { why: string; outline: string }>;
 /** A document that nobody has read yet. */
 export type WantedDocument = RawDocument & { file: string };
 
-/** What was told together, ready to be taken once its documents are read. */
+/** Files that have changed, whose `wanted` documents are to be read. */
 export type Batch = {
   readonly wanted: readonly WantedDocument[];
-  readonly unread: UnreadFiles;
   /** Every file that is to be taken anew; null: it is gone. */
   readonly files: ReadonlyMap<string, CutFile | null>;
 };
 
 /** A file that has changed, and what its documents say; null until they are read. */
 type CutFile = { text: string; hash: string; pieces: readonly { raw: RawDocument; reading: DocumentReading | null }[] };
+
+/** A file that is ready to be put in force: what all of its documents say. */
+export type ReadFile = { text: string; hash: string; readings: readonly DocumentReading[] };
 
 /**
  * The resources of a set of YAML files; the ledger decides which document counts, in order of path and position. Of a file that
@@ -108,8 +112,8 @@ export class ConfigFiles {
   /** Takes the content of all files, reading them at once. */
   apply(texts: FileSnapshot, unread: UnreadFiles = new Map()): SourceChange {
     const gone = [...this.#files.keys()].filter((path) => !texts.has(path)).map((path): [string, null] => [path, null]);
-    const batch = atOnce(this.preparing(new Map([...texts, ...gone]), unread));
-    return atOnce(this.taking(batch, this.read(batch.wanted)));
+    const batch = atOnce(this.preparing(new Map([...texts, ...gone])));
+    return atOnce(this.taking(atOnce(this.saying(batch, this.read(batch.wanted))), unread));
   }
 
   /** What documents say, read here and now. */
@@ -118,10 +122,10 @@ export class ConfigFiles {
   }
 
   /**
-   * Cuts what changed into documents, and finds those that were read before, piece by piece. A batch is taken before the next is
-   * prepared.
+   * Cuts what changed into documents, and finds those that were read before, piece by piece. Until it is taken no other text of
+   * these files is.
    */
-  *preparing(changed: FileChanges, unread: UnreadFiles): Work<Batch> {
+  *preparing(changed: FileChanges): Work<Batch> {
     const files = new Map<string, CutFile | null>();
     const wanted: WantedDocument[] = [];
     for (const [path, text] of changed) {
@@ -130,7 +134,7 @@ export class ConfigFiles {
       files.set(path, file);
       yield;
     }
-    return { wanted, unread, files };
+    return { wanted, files };
   }
 
   #cut(path: string, text: string, hash: string): CutFile {
@@ -151,23 +155,36 @@ export class ConfigFiles {
     return { text, hash, pieces };
   }
 
-  /**
-   * Puts a batch in force, piece by piece; `readings`: what its wanted documents say, in their order. `read`: of which
-   * files the last good versions may be others now.
-   */
-  *taking({ files, unread }: Batch, readings: readonly DocumentReading[]): Work<SourceChange & { read: readonly string[] }> {
-    const touched = new Set(files.keys());
+  /** What the files of a batch say, piece by piece; `readings`: what its wanted documents say, in their order. */
+  *saying({ files }: Batch, readings: readonly DocumentReading[]): Work<Map<string, ReadFile | null>> {
+    const said = new Map<string, ReadFile | null>();
     let next = 0;
     for (const [path, file] of files) {
-      const said: DocumentReading[] = [];
+      const ofFile: DocumentReading[] = [];
       for (const { reading: known } of file?.pieces ?? []) {
         const reading = known ?? readings[next++] ?? NOTHING;
         if (known === null || !this.#hasLooked) this.#shared.below(reading);
-        said.push(reading);
+        ofFile.push(reading);
         yield;
       }
+      said.set(path, file === null ? null : { text: file.text, hash: file.hash, readings: ofFile });
+      yield;
+    }
+    return said;
+  }
+
+  /**
+   * Puts files in force, piece by piece; null: it is gone. `unread`: what cannot be read from now on. `read`: of which files the
+   * last good versions may be others now.
+   */
+  *taking(
+    files: ReadonlyMap<string, ReadFile | null>,
+    unread: UnreadFiles = this.#unread,
+  ): Work<SourceChange & { read: readonly string[] }> {
+    const touched = new Set(files.keys());
+    for (const [path, file] of files) {
       if (file === null) this.#files.delete(path);
-      else this.#files.set(path, new KnownFile(file.text, file.hash, said));
+      else this.#files.set(path, new KnownFile(file.text, file.hash, file.readings));
       yield;
     }
     for (const path of [...unread.keys(), ...this.#unread.keys()])
@@ -228,6 +245,20 @@ export class ConfigFiles {
   /** What the documents of a file say, one after the other. */
   documentsOf(path: string): readonly DocumentReading[] {
     return this.#files.get(path)?.readings ?? [];
+  }
+
+  /** Whether a file restricts something, as it is in force or by a new text. */
+  restricts(path: string, text: string | null = null): boolean {
+    if (text !== null && namesRestriction(text, this.#parser)) return true;
+    return [...this.ledger.namesIn(path)].some((name) => isRestriction(identityOfName(name).kind, this.#parser));
+  }
+
+  /** What a file in force says and a new text of it does not; null: it is gone. */
+  droppedBy(path: string, file: ReadFile | null): ResourceName[] {
+    const before = this.ledger.namesIn(path);
+    if (before.size === 0) return [];
+    const stays = new Set(file?.readings.flatMap(({ entries }) => entries.map(({ name }) => name)));
+    return [...before].filter((name) => !stays.has(name));
   }
 
   /** What a file says of a resource, as it is written; null when it says nothing. */

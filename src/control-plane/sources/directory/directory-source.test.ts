@@ -246,8 +246,9 @@ async function readElsewhere(first: Files) {
   const asked: { names: string[]; answer(): void; fail(): void }[] = [];
   const told: string[] = [];
   let onFiles: (changed: ReadonlyMap<string, string | null>) => void = () => {};
+  const clock = new SteppedClock();
   const source = directorySource({
-    clock: new SteppedClock(),
+    clock,
     parser,
     lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD }),
     async watch(listener) {
@@ -274,6 +275,8 @@ async function readElsewhere(first: Files) {
     asked,
     told,
     problems,
+    /** Lets the next step be done, each of which has a turn of its own. */
+    turn: () => clock.advance(0),
     tell: (changed: Record<string, string | null>) => onFiles(new Map(Object.entries(changed))),
   };
 }
@@ -281,13 +284,14 @@ async function readElsewhere(first: Files) {
 const LONG = `# ${'x'.repeat(RESOURCE.readAtOnceCharactersMax)}\n`;
 
 test('S4: much text is read elsewhere; what is told meanwhile comes after it, in one step', async () => {
-  const { started, asked, told, tell } = await readElsewhere({ a: stream(service('x', 1), LONG + service('y', 1)) });
+  const { started, asked, told, tell, turn } = await readElsewhere({ a: stream(service('x', 1), LONG + service('y', 1)) });
   await tick();
   tell({ b: service('z', 1) });
   tell({ b: service('z', 2), a: service('y', 1) });
   assert.deepEqual([told, asked[0]?.names], [[], ['a:1', 'a:5']]);
   asked[0]?.answer();
   await started;
+  turn();
   await tick();
   assert.deepEqual([told, asked.length], [['x:1 y:1', 'z:2 -Service default/x'], 1]);
 });
@@ -306,14 +310,14 @@ test('S5: of a file that changed the documents are read that are others, whereve
   const all = [service('x', 1), odd, invalid('bad'), service('y', 2)];
   files.apply(new Map([['a', stream(...all)]]));
   const batch = atOnce(
-    files.preparing(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]), new Map()),
+    files.preparing(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]])),
   );
   // What was rejected is named after its place.
   assert.deepEqual(
     batch.wanted.map(({ text }) => /name: (\w+)/.exec(text)?.[1]),
     ['new', 'bad'],
   );
-  atOnce(files.taking(batch, files.read(batch.wanted)));
+  atOnce(files.taking(atOnce(files.saying(batch, files.read(batch.wanted)))));
   const whole = new ConfigFiles(parser);
   whole.apply(new Map([['a', stream(service('x', 1), `# a comment\n${service('new', 1)}`, ...all.slice(1))]]));
   assert.deepEqual(files.findings(), whole.findings());

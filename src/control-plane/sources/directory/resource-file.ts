@@ -160,6 +160,17 @@ export function standInsOf(text: string, place: string, parser: ResourceParser):
   });
 }
 
+/** Whether documents of a kind restrict something: what cannot be read of them is closed. */
+export function isRestriction(kind: string, parser: ResourceParser): boolean {
+  return parser.standInFor(kind, DEFAULT_NAMESPACE, kind) !== null;
+}
+
+/** Whether a text names such a kind, at whatever depth. */
+export function namesRestriction(text: string, parser: ResourceParser): boolean {
+  for (const [, kind] of text.matchAll(WORDS)) if (kind !== undefined && isRestriction(kind, parser)) return true;
+  return false;
+}
+
 /** What stands for a document without a name is called after its place, so that a log line leads to it. */
 function namelessAt(place: string): string {
   return `unreadable-${place.replace(/[^A-Za-z0-9.-]+/g, '-')}`;
