@@ -46,11 +46,11 @@ export class AttackedMesh {
   }
 
   /**
-   * Starts control plane and agents of `nodes` virtual nodes over these resources (file name → YAML).
+   * Starts control plane and agents of `nodes` virtual nodes over these resources (file name → YAML); logs and state lie below `base`.
    * Errors: those of the lab, with the ends of its logs; nothing is left then.
    */
-  static async up(resources: Readonly<Record<string, string>>, nodes = 2): Promise<AttackedMesh> {
-    const plan = planLab(randomBytes(3).toString('hex'), tmpdir(), await requireLabMachine(true), nodes);
+  static async up(resources: Readonly<Record<string, string>>, nodes = 2, base = tmpdir()): Promise<AttackedMesh> {
+    const plan = planLab(randomBytes(3).toString('hex'), base, await requireLabMachine(true), nodes);
     await sweepDeadLabs(plan);
     const dir = mkdtempSync(join(tmpdir(), 'weft-attack-'));
     const config = join(dir, 'mesh');

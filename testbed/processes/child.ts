@@ -58,7 +58,7 @@ export function startChild({ name, command, logPath }: ChildOptions, env: Record
   });
   createInterface({ input: stdout })
     .on('line', (line) => {
-      writeSync(log, `${line}\n`);
+      keep(log, `${line}\n`);
       for (const listener of listeners) listener(line);
     })
     .on('close', () => closeSync(log));
@@ -90,4 +90,13 @@ export function startChild({ name, command, logPath }: ChildOptions, env: Record
       return ended;
     },
   };
+}
+
+/** Without room for it on the disk the line is lost, and not who hears it. */
+function keep(log: number, text: string): void {
+  try {
+    writeSync(log, text);
+  } catch {
+    // A log tells what became of the mesh; it is no part of it.
+  }
 }

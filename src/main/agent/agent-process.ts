@@ -24,6 +24,7 @@ import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { answers, requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
 import { processLogLevel } from '#platform/telemetry/log.ts';
+import { logComplaint } from '#platform/telemetry/log-turns.ts';
 import type { MetricsServer } from '#platform/telemetry/metrics-server.ts';
 import { readProcessMetrics } from '#platform/telemetry/process-metrics.ts';
 import type { CertificateCache } from '#protocol/ca/certificate-cache.ts';
@@ -255,6 +256,7 @@ function statusOf({
       ...degradations(hosted.degraded(), missing),
       ...tokenComplaint(options.place.node, tokenTerm(), systemClock.nowMs()),
       ...metrics.problems,
+      ...logComplaint(),
     ],
     datagramsClear: options.datagramsClear,
     metrics: metrics.address,

@@ -10,8 +10,8 @@ import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Io } from '#platform/io/io.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
-import { shareLog } from '#platform/telemetry/line-buffer.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
+import { shareLog } from '#platform/telemetry/log-turns.ts';
 import type { Link } from '#protocol/seam/common-messages.ts';
 import type { FromThread, ThreadData } from './thread-messages.ts';
 

@@ -6,8 +6,8 @@ import { WeftError } from '#model/error.ts';
 import { addDeltas } from '#model/telemetry/meter-deltas.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { WEFT_PROGRAM } from '#platform/program/installation.ts';
-import { logShared } from '#platform/telemetry/line-buffer.ts';
 import { processLogLevel } from '#platform/telemetry/log.ts';
+import { logShared } from '#platform/telemetry/log-turns.ts';
 import { onDrill } from './drill.ts';
 import type { FromThread, ThreadData } from './thread-messages.ts';
 

@@ -22,10 +22,15 @@ export const TELEMETRY_SETTINGS = {
     alikeWindowMs: setting(30_000, 'ms', 'The window of `alikeLinesMax`.'),
     alikeGroupsMax: setting(10_000, 'count', 'Kinds of lines told apart in one window; all further ones share one.'),
     logWaitMs: setting(20, 'ms', 'How long a line of the log waits for others, to leave with them in one write.'),
+    logFullWaitMs: setting(
+      1_000,
+      'ms',
+      'How long the log waits before it looks whether a full disk has room again. Some file systems search long for the last of it.',
+    ),
     logWaitBytesMax: setting(
       1_048_576,
       'bytes',
-      'What waits for a slow reader of the log; further lines are left out, counted, and told of later.',
+      'What waits for a slow reader of the log, or for room on its disk; further lines are left out, counted, and told of later.',
     ),
     logBatchBytes: setting(
       32_768,

@@ -216,7 +216,12 @@ export const METRICS = {
     'Mistakes of the program itself, by the place that caught them; each cost one connection, query or message.',
     ['entry'],
   ),
-  weft_log_lines_left_out_total: counter(ALL, 'Lines of the log that its reader was too slow to take.', []),
+  weft_log_lines_left_out_total: counter(
+    ALL,
+    'Lines of the log that found no place: its reader was too slow, or its disk full.',
+    [],
+  ),
+  weft_log_disk_full: gauge(ALL, '1 while lines of the log wait for room on its disk.', []),
   weft_metrics_overflow_total: counter(ALL, 'Label sets that found no place within the bounds and were counted as "overflow".', [
     'metric',
   ]),

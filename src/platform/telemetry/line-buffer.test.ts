@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
-import { endTurns, LineBuffer, linesLeftOut, turnTaking } from './line-buffer.ts';
+import { LineBuffer } from './line-buffer.ts';
+import { endTurns, linesLeftOut, logComplaint, logIsFull, turnTaking } from './log-turns.ts';
 
 /** A buffer whose reader takes at most `room` bytes in all; what was written, each write apart. */
 function bufferOf(room = Number.POSITIVE_INFINITY, logWaitBytesMax = 1_000) {
@@ -21,7 +22,12 @@ function bufferOf(room = Number.POSITIVE_INFINITY, logWaitBytesMax = 1_000) {
     return taken;
   };
   const notice = (leftOut: number): string => `left out ${leftOut}\n`;
-  return { buffer: new LineBuffer({ outlet, clock, notice, bounds: { logWaitMs: 20, logWaitBytesMax } }), clock, writes, reader };
+  return {
+    buffer: new LineBuffer({ outlet, clock, notice, bounds: { logWaitMs: 20, logFullWaitMs: 1_000, logWaitBytesMax } }),
+    clock,
+    writes,
+    reader,
+  };
 }
 
 test('lines wait for one another and leave in one write, in their order', () => {
@@ -115,6 +121,55 @@ test('a reader that is gone is no error, and nothing is kept for it', () => {
     clock.advance(20);
   }
   assert.equal(linesLeftOut(), before);
+});
+
+const FULL = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+
+/** A disk with so much room, which takes what fits, and threads with a buffer each on it. */
+function fullDisk(room: number, names: readonly string[], logWaitBytesMax = 10_000) {
+  const clock = new SteppedClock();
+  const disk = { room, text: '', writes: 0 };
+  const outlet = (bytes: Uint8Array): number => {
+    disk.writes++;
+    if (disk.room === 0) throw FULL;
+    const taken = Math.min(bytes.length, disk.room);
+    disk.room -= taken;
+    disk.text += Buffer.from(bytes.subarray(0, taken)).toString();
+    return taken;
+  };
+  const bounds = { logWaitMs: 20, logFullWaitMs: 1_000, logWaitBytesMax };
+  const notice = (leftOut: number): string => `left out ${leftOut}\n`;
+  const buffers = names.map((name) => {
+    const buffer = new LineBuffer({ outlet: turnTaking(outlet), clock, notice, bounds });
+    return (line: number) => buffer.write(`${name} ${line}\n`);
+  });
+  return { clock, disk, buffers };
+}
+
+test('H4: lines wait while their disk is full, also for the rest of one that was begun, and come whole when there is room', () => {
+  const { clock, disk, buffers } = fullDisk(10, ['first', 'second']);
+  for (let line = 0; line < 3; line++) for (const write of buffers) write(line);
+  clock.advance(1_000);
+  assert.equal(disk.text, 'first 0\nfi');
+  assert.deepEqual([logIsFull(), logComplaint().length], [true, 1]);
+  disk.room = 1_000;
+  clock.advance(2_000);
+  assert.deepEqual(disk.text.trimEnd().split('\n').sort(), ['first 0', 'first 1', 'first 2', 'second 0', 'second 1', 'second 2']);
+  assert.deepEqual([logIsFull(), logComplaint()], [false, []]);
+});
+
+test('H4: a full disk is not written to at each line, and what it had no room for is counted and told', () => {
+  const before = linesLeftOut();
+  const { clock, disk, buffers } = fullDisk(0, ['line'], 100);
+  for (let line = 100; line < 1_100; line++) {
+    for (const write of buffers) write(line);
+    clock.advance(10);
+  }
+  assert.ok(disk.writes < 15, `${disk.writes} writes in 10 s`);
+  assert.equal(linesLeftOut() - before, 989);
+  disk.room = 1_000;
+  clock.advance(2_000);
+  assert.match(disk.text, /^(line 1[01]\d\n){11}left out 989\n$/);
 });
 
 const CHILD = `

@@ -3,70 +3,18 @@ import type { Clock } from '#model/effects/clock.ts';
 import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { ERRNO, errno, errnoName, send } from '#platform/ffi/libc.ts';
 import { isLogFile, roomMaker } from './log-file.ts';
-
-/** Where bytes go at once or not at all: returns how many were taken, 0 when the reader is not ready. Errors: the reader is gone. */
-export type Outlet = (bytes: Uint8Array) => number;
+import { countLeftOut, isFull, type Outlet, tellRoom } from './log-turns.ts';
 
 /** Bounds of what waits, and for how long. */
-export type BufferBounds = Pick<typeof TELEMETRY, 'logWaitMs' | 'logWaitBytesMax'>;
+export type BufferBounds = Pick<typeof TELEMETRY, 'logWaitMs' | 'logFullWaitMs' | 'logWaitBytesMax'>;
 
 /** What a buffer is made of. `notice` is the line that tells how many were left out. */
 export type LineBufferParts = { outlet: Outlet; clock: Clock; notice: (leftOut: number) => string; bounds?: BufferBounds };
 
-const NEWLINE = 0x0a;
-
-/** Cells that the log's threads share: whose turn it is to write, and how many lines no reader was quick enough to take. */
-const [TURN, LEFT_OUT] = [0, 1];
-let shared = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
-
-/** What a thread of this process is given, so that its lines do not run into those of others: for `shareLog`. */
-export function logShared(): SharedArrayBuffer {
-  return shared.buffer as SharedArrayBuffer;
-}
-
-/** From here on this thread writes in turn with those of whom it got this. */
-export function shareLog(memory: SharedArrayBuffer): void {
-  shared = new Int32Array(memory);
-}
-
-/** Lines of this process's log that no reader was quick enough to take, in all of its threads. */
-export function linesLeftOut(): number {
-  return Atomics.load(shared, LEFT_OUT);
-}
-
-/** The process ends with what is left: a thread that was ended within a line does not go on with it. */
-export function endTurns(): void {
-  Atomics.store(shared, TURN, 0);
-}
-
-/**
- * An outlet for whole lines, of which several threads have one each to the same reader: a line that the reader took a part of is
- * ended before another thread writes. Whoever has to wait for that is told that the reader is not ready.
- */
-export function turnTaking(outlet: Outlet): Outlet {
-  let mine = false;
-  const release = (): void => {
-    mine = false;
-    Atomics.store(shared, TURN, 0);
-  };
-  return (bytes) => {
-    const isWithinLine = mine;
-    if (!mine && Atomics.compareExchange(shared, TURN, 0, 1) !== 0) return 0;
-    mine = true;
-    try {
-      const taken = outlet(bytes);
-      if (taken === 0 ? !isWithinLine : bytes[taken - 1] === NEWLINE) release();
-      return taken;
-    } catch (error) {
-      release();
-      throw error;
-    }
-  };
-}
-
 /**
  * Lines on their way to a reader: many leave in one write, and none waits for long. A reader that is slow never holds up the
  * process that writes, nor makes it grow: what has no place is left out, counted, and told of as soon as there is place again.
+ * A disk that is full is such a reader.
  */
 export class LineBuffer {
   readonly #outlet: Outlet;
@@ -80,6 +28,8 @@ export class LineBuffer {
   #to = 0;
   /** A write has left something, and the timer tries again: a reader that stands still must not cost a call for each line. */
   #isStuck = false;
+  /** Nothing was taken for want of room on the disk. */
+  #isFull = false;
   #leftOut = 0;
   #isArmed = false;
 
@@ -96,7 +46,7 @@ export class LineBuffer {
     const length = bytes ?? line.length;
     if (this.#to - this.#from + length > this.#bounds.logWaitBytesMax) {
       this.#leftOut++;
-      Atomics.add(shared, LEFT_OUT, 1);
+      countLeftOut();
       return;
     }
     this.#add(line, length);
@@ -134,13 +84,22 @@ export class LineBuffer {
     if (this.#bytes.length > TELEMETRY.logKeptRoomBytes) this.#bytes = Buffer.allocUnsafeSlow(TELEMETRY.logRoomBytes);
   }
 
-  /** How many bytes the reader took. A reader that is gone takes all: nobody will ever read them. */
+  /** How many bytes the reader took. A reader that is gone takes all: nobody will ever read them. A full disk may have room again. */
   #take(bytes: Uint8Array): number {
     try {
-      return this.#outlet(bytes);
-    } catch {
-      return bytes.length;
+      const taken = this.#outlet(bytes);
+      if (taken > 0) this.#found(false);
+      return taken;
+    } catch (error) {
+      if (!isFull(error)) return bytes.length;
+      this.#found(true);
+      return 0;
     }
+  }
+
+  #found(full: boolean): void {
+    this.#isFull = full;
+    tellRoom(!full);
   }
 
   #tell(): void {
@@ -152,7 +111,8 @@ export class LineBuffer {
   #arm(): void {
     if (this.#isArmed) return;
     this.#isArmed = true;
-    this.#clock.after(this.#bounds.logWaitMs, () => {
+    const { logWaitMs, logFullWaitMs } = this.#bounds;
+    this.#clock.after(this.#isFull ? logFullWaitMs : logWaitMs, () => {
       this.#isArmed = false;
       this.flush();
     });

@@ -9,8 +9,9 @@ import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { LOG_LEVELS, type LogLevel, SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { systemClock } from '#platform/clock.ts';
 import { withSourcePlaces } from '#platform/program/source-stacks.ts';
-import { endTurns, LineBuffer, outletTo, turnTaking } from './line-buffer.ts';
+import { LineBuffer, outletTo } from './line-buffer.ts';
 import { LineWriter } from './line-writer.ts';
+import { endTurns, turnTaking } from './log-turns.ts';
 
 /**
  * `text` is for people at a terminal, `json` for machines; process: the part that writes, `control` say; forJournal: each line
@@ -236,7 +237,7 @@ function standardError(options: LogOptions): LogSink {
     let text = '';
     createLog(options, { write: (line, length) => (text = line.toString('utf8', 0, length)) }).warn(
       { left_out: leftOut },
-      'the reader of the log is too slow for it',
+      'lines of the log found no place: its reader was too slow, or its disk full',
     );
     return text;
   };

@@ -4,7 +4,7 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { DiscoveryStatus } from '#platform/grpc/discovery-client.ts';
 import type { CertificateStatus } from '#protocol/ca/certificate-cache.ts';
-import { linesLeftOut } from './line-buffer.ts';
+import { linesLeftOut, logIsFull } from './log-turns.ts';
 
 /** What every process of the mesh has that serves traffic: a version, certificates and a discovery stream. */
 export type ProcessParts = {
@@ -47,6 +47,7 @@ export function readOwnProcess(
   meters.read('istio_build', () => [{ labels: { component, tag: version }, value: 1 }]);
   meters.read('weft_mishaps_total', () => [...mishaps.counts()].map(([entry, value]) => ({ labels: { entry }, value })));
   meters.readValue('weft_log_lines_left_out_total', linesLeftOut);
+  meters.readValue('weft_log_disk_full', () => (logIsFull() ? 1 : 0));
   meters.readValue('process_cpu_seconds_total', () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000_000;

@@ -1,15 +1,17 @@
 /**
  * Without arguments: a client that is told what to do, `ping HOST PORT MS` (64 bytes there and back on one connection, again and again)
- * or `stall HOST PORT COUNT` (connections that write until nothing more is taken, and stay). With `mute`: a server on port 7000 that
- * accepts and never reads.
+ * or `stall HOST PORT COUNT` (connections that write until nothing more is taken, and stay), `fill FILE` (until its disk takes no more,
+ * and from then on as soon as it does) and `free`. With `mute`: a server on port 7000 that accepts and never reads.
  */
 import { once } from 'node:events';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const MESSAGE = Buffer.alloc(64, 'p');
 const CHUNK = Buffer.alloc(65_536, 's');
 const AT_ONCE = 50;
+const REFILL_MS = 5;
 
 async function ping(host: string, port: number, forMs: number): Promise<object> {
   const socket = connect({ host, port, noDelay: true });
@@ -48,15 +50,50 @@ async function stallAll(host: string, port: number, count: number): Promise<numb
   return stalled;
 }
 
+let stopFilling = (): void => {};
+
+function fill(path: string): boolean {
+  const file = openSync(path, 'a');
+  const take = (): void => {
+    try {
+      for (;;) writeSync(file, CHUNK);
+    } catch {
+      // It is full, until somebody gives something back.
+    }
+  };
+  const timer = setInterval(take, REFILL_MS);
+  stopFilling = () => {
+    clearInterval(timer);
+    closeSync(file);
+    rmSync(path);
+  };
+  take();
+  return true;
+}
+
+function free(): boolean {
+  stopFilling();
+  return true;
+}
+
+async function obey(what: string, host: string, port: number, amount: number): Promise<object> {
+  switch (what) {
+    case 'ping':
+      return { ping: await ping(host, port, amount) };
+    case 'fill':
+      return { filled: fill(host) };
+    case 'free':
+      return { freed: free() };
+    default:
+      return { stalled: await stallAll(host, port, amount) };
+  }
+}
+
 if (process.argv[2] === 'mute') createServer((socket) => void socket.on('error', () => {}).pause()).listen(7000, '::', ready);
 else {
   createInterface({ input: process.stdin }).on('line', async (line) => {
-    const [what, host = '', port = '', amount = ''] = line.split(' ');
-    const did =
-      what === 'ping'
-        ? { ping: await ping(host, Number(port), Number(amount)) }
-        : { stalled: await stallAll(host, Number(port), Number(amount)) };
-    console.log(JSON.stringify(did));
+    const [what = '', host = '', port = '', amount = ''] = line.split(' ');
+    console.log(JSON.stringify(await obey(what, host, Number(port), Number(amount))));
   });
   ready();
 }
