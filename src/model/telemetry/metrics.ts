@@ -221,7 +221,7 @@ export const METRICS = {
     'Lines of the log that found no place: its reader was too slow, or its disk full.',
     [],
   ),
-  weft_log_disk_full: gauge(ALL, '1 while lines of the log wait for room on its disk.', []),
+  weft_log_disk_full: gauge(ALL, 'Whether lines of the log wait for room on its disk: 1, else 0.', []),
   weft_metrics_overflow_total: counter(ALL, 'Label sets that found no place within the bounds and were counted as "overflow".', [
     'metric',
   ]),

@@ -16,7 +16,7 @@ const REQUEST = JSON.stringify({
 });
 
 /** A node in memory; `namespaces`: addresses by path. */
-function setUp(namespaces: Record<string, string> = { '/run/netns/x': '10.1.0.2' }) {
+function setUp(namespaces: Record<string, string> = { '/run/netns/x': '10.1.0.2' }, isFull = () => false) {
   const clock = new SteppedClock();
   const steps: string[] = [];
   let ask = (_request: string): Promise<string | null> => Promise.reject(new Error('nobody is asked'));
@@ -32,7 +32,10 @@ function setUp(namespaces: Record<string, string> = { '/run/netns/x': '10.1.0.2'
       steps.push('socket');
       return () => void steps.push('no socket');
     },
-    install: async () => void steps.push('program'),
+    async install() {
+      if (isFull()) throw new Error('no room is left on its file system');
+      steps.push('program');
+    },
     writeNamespaces: async (text) => void steps.push(`list ${text.split('\n').slice(1, -2).join()}`),
     removeFiles: async () => void steps.push('no files'),
     namespaceAt: (path) => {
@@ -49,6 +52,28 @@ test('the entry comes last: before it there are the program, and somebody who an
   await network.open(async () => {});
   network.close();
   assert.deepEqual(steps, ['socket', 'program', 'entry', 'entry stays', 'no socket']);
+});
+
+test('K17: a program that found no room is put onto the node when there is some, and then the entry', async () => {
+  let full = true;
+  const { network, steps, clock } = setUp({}, () => full);
+  await network.open(async () => {});
+  assert.deepEqual([steps, network.problem()], [['socket'], 'no room is left on its file system']);
+  full = false;
+  clock.advance(AGENT.cniLookMs);
+  await settle();
+  assert.deepEqual([steps, network.problem()], [['socket', 'program', 'entry'], null]);
+});
+
+test('K17: a program that found no room is not put onto a node that is left', async () => {
+  let full = true;
+  const { network, steps, clock } = setUp({}, () => full);
+  await network.open(async () => {});
+  network.close();
+  full = false;
+  clock.advance(AGENT.cniLookMs);
+  await settle();
+  assert.deepEqual(steps, ['socket', 'entry stays', 'no socket']);
 });
 
 test('who asks goes on when the pod is in; hears why it is not; or asks the next agent', async () => {

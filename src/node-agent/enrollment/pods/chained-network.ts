@@ -1,5 +1,6 @@
-import type { Clock } from '#model/effects/clock.ts';
+import type { Cancel, Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
+import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { type AddRequest, namespacesText, PASS_REPLY, readAddRequest, refusal } from '#protocol/cni/messages.ts';
@@ -27,6 +28,7 @@ export type ChainedEffects = {
 export class ChainedNetwork implements PodNetwork {
   readonly #effects: ChainedEffects;
   #closeSocket = (): void => {};
+  #cancelInstall: Cancel = () => {};
   #problem: string | null = null;
   #isRemoved = false;
 
@@ -36,14 +38,27 @@ export class ChainedNetwork implements PodNetwork {
 
   /** The entry last: without the program no pod of the node could start, and without an agent those of the mesh. */
   async open(add: (sandbox: PodSandbox) => Promise<void>): Promise<void> {
-    const { serve, install, chain } = this.#effects;
     try {
-      this.#closeSocket = await serve((request) => this.#answer(request, add));
-      await install();
+      this.#closeSocket = await this.#effects.serve((request) => this.#answer(request, add));
     } catch (error) {
       this.#problem = messageOf(error);
       throw error;
     }
+    await this.#install();
+  }
+
+  /** Again while it fails: a full disk has room again some time, and pods start meanwhile. */
+  async #install(): Promise<void> {
+    const { install, chain, clock, log } = this.#effects;
+    try {
+      await install();
+    } catch (error) {
+      this.#problem = messageOf(error);
+      log.error({ error: this.#problem }, 'weft-cni cannot be put onto this node, and is tried again');
+      this.#cancelInstall = clock.after(AGENT.cniLookMs, () => void this.#install().catch(toLastResort));
+      return;
+    }
+    this.#problem = null;
     await chain.keep();
   }
 
@@ -56,6 +71,7 @@ export class ChainedNetwork implements PodNetwork {
   }
 
   close(): void {
+    this.#cancelInstall();
     this.#effects.chain.close();
     this.#closeSocket();
   }
@@ -63,6 +79,7 @@ export class ChainedNetwork implements PodNetwork {
   async remove(): Promise<void> {
     const { chain, clock, log, removeFiles } = this.#effects;
     this.#isRemoved = true;
+    this.#cancelInstall();
     try {
       await this.list([]); // should this agent end too early
       await chain.leave();

@@ -59,7 +59,7 @@ export function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
     saved,
     requests: [] as EnrollmentRequest[],
   };
-  const fails = { enroll: new Set<string>(), mark: 0 };
+  const fails = { enroll: new Set<string>(), mark: 0, list: 0 };
   const asked: { add(sandbox: PodSandbox): Promise<void> } = { add: () => Promise.reject(new Error('nobody is asked')) };
   const places = new Map<string, SoughtNamespace>();
   let listener: ClusterListener | null = null;
@@ -88,7 +88,7 @@ export function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
       seen.steps.push(`${captured ? 'mark' : 'unmark'} ${name}`);
     },
     warn: ({ name }, text) => void seen.warned.push(`${name}: ${text}`),
-    network: aNetwork(seen, asked),
+    network: aNetwork(seen, fails, asked),
     expectedUid: ({ namespace, name }) => `k//Pod/${namespace}/${name}`,
     store: {
       load: async () => saved,
@@ -155,13 +155,16 @@ function anAgent(seen: Seen, refused: ReadonlySet<string>): PodAgent {
 }
 
 /** Where runtimes ask. */
-function aNetwork(seen: Seen, asked: { add(sandbox: PodSandbox): Promise<void> }): PodNetwork {
+function aNetwork(seen: Seen, fails: { list: number }, asked: { add(sandbox: PodSandbox): Promise<void> }): PodNetwork {
   return {
     ...NOT_ASKED,
     async open(add) {
       asked.add = add;
     },
-    list: async (names) => void seen.listed.push(names.join()),
+    async list(names) {
+      if (fails.list-- > 0) throw new Error('no room is left on its file system');
+      seen.listed.push(names.join());
+    },
     close: () => void seen.steps.push('not asked any more'),
     remove: async () => void seen.steps.push('out of the chain'),
   };

@@ -102,6 +102,16 @@ test('K17: whose pods wait while there is no agent is written whenever it change
   assert.deepEqual(seen.listed, ['shop', '', 'shop', '']);
 });
 
+test('K17: a list that found no room is written when there is some', async () => {
+  const { namespace, clock, fails, seen } = await inMesh();
+  fails.list = 1;
+  await namespace('none');
+  assert.deepEqual(seen.listed, ['shop']);
+  clock.advance(AGENT.cniLookMs);
+  await settle();
+  assert.deepEqual(seen.listed, ['shop', '']);
+});
+
 test('an agent that leaves the node sends runtimes to the next one', async () => {
   const { pods, starts, steps } = await inMesh();
   const refused = assert.rejects(starts('web'), { code: 'WEFT_AGENT_LEAVING' });

@@ -27,6 +27,8 @@ export class StartingPods {
   readonly #hearing: Hearing;
   /** Namespaces that were written last; null: they could not be, or never were. */
   #listed: string | null = null;
+  /** Those that were told last. */
+  #names: readonly string[] = [];
   #left = false;
 
   constructor(effects: Pick<PodEffects, 'network' | 'clock' | 'log'>, known: KnownPods) {
@@ -45,11 +47,11 @@ export class StartingPods {
 
   /** Everything there is was told once, and something more by now. */
   told(namespaces: Parameters<typeof meantNamespaces>[0], pods: readonly TakenPod[]): void {
-    const names = meantNamespaces(
+    this.#names = meantNamespaces(
       namespaces,
       pods.map(({ pod }) => pod),
     );
-    this.#list(names);
+    this.#list();
     this.#hearing.heard();
   }
 
@@ -75,14 +77,15 @@ export class StartingPods {
   }
 
   /** What no agent can tell while there is none: whose pods have to wait for one. */
-  #list(names: readonly string[]): void {
-    const text = names.join();
+  #list(): void {
+    const text = this.#names.join();
     if (text === this.#listed) return;
     this.#listed = text;
-    const { network, log } = this.#effects;
-    network.list(names).catch((error: unknown) => {
+    const { network, clock, log } = this.#effects;
+    network.list(this.#names).catch((error: unknown) => {
       this.#listed = null;
       log.error({ error: messageOf(error) }, 'the list of namespaces in the mesh cannot be written');
+      clock.after(AGENT.cniLookMs, () => this.#left || this.#list());
     });
   }
 }
