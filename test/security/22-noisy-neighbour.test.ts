@@ -73,8 +73,12 @@ describe('a workload beside one that takes all it can get', () => {
     for (const vip of [NEAR, FAR]) alone.set(vip, await ping(vip));
   });
   after(async () => {
-    await mesh?.down().finally(() => execFileSync('umount', ['-l', disk]));
-    rmSync(disk, { recursive: true });
+    try {
+      await mesh?.down();
+    } finally {
+      execFileSync('umount', ['-l', disk]);
+      rmSync(disk, { recursive: true });
+    }
   });
 
   const ping = async (vip: string): Promise<Ping> =>
