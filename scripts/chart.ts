@@ -41,6 +41,9 @@ ${PULL_SECRETS}
       '            - --waypoint-image=localhost/weft:0.1.0',
       `            - --waypoint-image=${IMAGE}
             - --auto-waypoints={{ ternary "on" "off" .Values.waypoint.auto }}
+            {{- with .Values.waypoint.accessLogFormat }}
+            - {{ printf "--access-log-format=%s" . | toJson }}
+            {{- end }}
 ${TRUST_DOMAIN}
             {{- with .Values.tracing.collector }}
             - --trace-collector={{ . }}

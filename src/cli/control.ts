@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { PORT } from '#model/mesh/ports.ts';
 import type { NamedService } from '#model/mesh/service.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
+import { accessLogFormatOption } from './access-log.ts';
 import {
   type Act,
   controlSocketOption,
@@ -39,6 +40,8 @@ export type ControlOptions = {
   waypointAgent: string | null;
   /** Where they tell of the requests that they trace; null: they trace none. */
   traces: TraceOptions | null;
+  /** How they write the lines of requests, in Envoy's words; null: as fields. */
+  accessLogFormat: string | null;
   /** Data threads of each of them; null: as many as the machine has cores, less one. */
   waypointThreads: number | null;
   socket: string;
@@ -62,6 +65,7 @@ type ParsedControl = Omit<
   | 'rateLimitService'
   | 'waypointAgent'
   | 'traces'
+  | 'accessLogFormat'
   | 'waypointThreads'
   | 'stats'
 > & {
@@ -81,12 +85,13 @@ type ParsedControl = Omit<
   waypointAgent?: string;
   traceCollector?: string;
   traceSampling: number;
+  accessLogFormat?: string;
   waypointThreads?: number;
 };
 
 /** `weft control`: the control plane alone. */
 export function controlCommand(act: Act<ControlOptions>): Command {
-  return makeCommand('control', 'Parts of a mesh of several machines:', 'Run the control plane', [
+  const command = makeCommand('control', 'Parts of a mesh of several machines:', 'Run the control plane', [
     {
       command: 'weft control --config mesh/ --listen 10.0.0.1:15012 --server-name 10.0.0.1',
       does: 'serve agents on other machines',
@@ -141,7 +146,17 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     .option('--server-name <name>', 'a name or address by which agents reach it; repeat for more', collect, [])
     .addOption(trustDomainOption())
     .addOption(pathNormalizationOption())
-    .addOption(rateLimitServiceOption())
+    .addOption(rateLimitServiceOption());
+  return withWaypointOptions(command)
+    .addOption(controlSocketOption())
+    .addOption(stateDirOption())
+    .addOption(statsOption(PORT.controlStats))
+    .action((parsed: ParsedControl, command: Command) => act(controlOptions(parsed, command)));
+}
+
+/** Adds the options that say how waypoints are run. */
+function withWaypointOptions(command: Command): Command {
+  return command
     .option('--waypoint-agent <socket>', "socket of this machine's agent; without it no waypoints are started")
     .addOption(
       new Option('--waypoint-threads <count>', 'threads of each of them that serve; 0: the one that follows the mesh does')
@@ -150,10 +165,7 @@ export function controlCommand(act: Act<ControlOptions>): Command {
     )
     .addOption(traceCollectorOption())
     .addOption(traceSamplingOption())
-    .addOption(controlSocketOption())
-    .addOption(stateDirOption())
-    .addOption(statsOption(PORT.controlStats))
-    .action((parsed: ParsedControl, command: Command) => act(controlOptions(parsed, command)));
+    .addOption(accessLogFormatOption());
 }
 
 /** Ends with a usage error when it is not said where the resources are, or said twice. */
@@ -174,6 +186,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     waypointAgent,
     traceCollector,
     traceSampling,
+    accessLogFormat,
     waypointThreads,
     stats,
     ...rest
@@ -204,6 +217,7 @@ function controlOptions(parsed: ParsedControl, command: Command): ControlOptions
     rateLimitService: rateLimitService ?? null,
     waypointAgent: waypointAgent ?? null,
     traces: tracesOf(traceCollector, traceSampling),
+    accessLogFormat: accessLogFormat ?? null,
     waypointThreads: waypointThreads ?? null,
     stats: stats === 'off' ? null : stats,
   };

@@ -54,6 +54,7 @@ const MISTAKES = [
   'up mesh --path-normalization base',
   'up mesh --rate-limit-service limits:8081',
   'up mesh --rate-limit-service infra/limits:0',
+  'up mesh --access-log-format %PROTOCOL%,%METADATA(CLUSTER:a)%',
   'run -- ls',
   'run --name web -- ls',
   'run --name Web --service-account web -- ls',
@@ -135,6 +136,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       trustDomain: 'cluster.local',
       pathNormalization: 'BASE',
       rateLimitService: null,
+      accessLogFormat: null,
       listen: { host: '127.0.0.1', port: 15_012 },
       runDir: '/run/weft',
       stateDir: '/var/lib/weft',
@@ -252,6 +254,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       stats: { host: '127.0.0.1', port: 15_014 },
       waypointAgent: '/run/a.sock',
       traces: null,
+      accessLogFormat: null,
       waypointThreads: null,
       socket: '/run/weft/control.sock',
       stateDir: '/var/lib/weft',
@@ -348,7 +351,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
   {
     line:
       'waypoint --namespace shop --gateway way --service-account way --node a --control unix:/run/weft/xds.sock' +
-      ' --control-root root.pem --token-file token --pin-dir /sys/fs/bpf/weft/a',
+      ' --control-root root.pem --token-file token --pin-dir /sys/fs/bpf/weft/a --access-log-format istio',
     command: 'waypoint',
     options: {
       namespace: 'shop',
@@ -358,6 +361,7 @@ const lines: { line: string; command: string; options: unknown }[] = [
       control: { ...CONTROL, address: 'unix:/run/weft/xds.sock' },
       pinDir: '/sys/fs/bpf/weft/a',
       traces: null,
+      accessLogFormat: 'istio',
       drain: null,
       threads: null,
     },

@@ -12,6 +12,7 @@ const OPTIONS: UpOptions = {
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
   rateLimitService: null,
+  accessLogFormat: null,
   listen: { host: '::1', port: 15012 },
   detach: false,
 };

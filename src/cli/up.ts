@@ -5,6 +5,7 @@ import type { NamedService } from '#model/mesh/service.ts';
 import type { NodeGrant } from '#model/trust/grant.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { agentSocketPath, controlSocketPath, logsDirectory, upLockPath } from '#protocol/api/places.ts';
+import { accessLogFormatOption } from './access-log.ts';
 import {
   type Act,
   listenOption,
@@ -34,13 +35,19 @@ export type UpOptions = {
   pathNormalization: PathNormalization;
   /** Null: nobody counts for global rate limits whose policies name nobody. */
   rateLimitService: NamedService | null;
+  /** How waypoints write the lines of requests, in Envoy's words; null: as fields. */
+  accessLogFormat: string | null;
   /** Where the control plane serves agents. */
   listen: HostPort;
   /** Leaves the mesh running in the background once it is up. */
   detach: boolean;
 };
 
-type Parsed = Omit<UpOptions, 'directory' | 'node' | 'rateLimitService'> & { node?: string; rateLimitService?: NamedService };
+type Parsed = Omit<UpOptions, 'directory' | 'node' | 'rateLimitService' | 'accessLogFormat'> & {
+  node?: string;
+  rateLimitService?: NamedService;
+  accessLogFormat?: string;
+};
 
 /** `weft up`: the whole mesh on one machine. */
 export function upCommand(act: Act<UpOptions>): Command {
@@ -62,12 +69,19 @@ export function upCommand(act: Act<UpOptions>): Command {
     .addOption(trustDomainOption())
     .addOption(pathNormalizationOption())
     .addOption(rateLimitServiceOption())
+    .addOption(accessLogFormatOption())
     .addOption(listenOption())
     .addOption(runDirOption())
     .addOption(stateDirOption())
     .option('-d, --detach', 'go on in the background once the mesh is up', false)
-    .action((directory: string, { node, rateLimitService, ...rest }: Parsed) =>
-      act({ ...rest, directory, node: node ?? null, rateLimitService: rateLimitService ?? null }),
+    .action((directory: string, { node, rateLimitService, accessLogFormat, ...rest }: Parsed) =>
+      act({
+        ...rest,
+        directory,
+        node: node ?? null,
+        rateLimitService: rateLimitService ?? null,
+        accessLogFormat: accessLogFormat ?? null,
+      }),
     );
 }
 
@@ -96,7 +110,7 @@ export type MeshPlan = {
 /** Plans a mesh on one machine; `hostname` names the node unless the options do. Pure. */
 export function planMesh(options: UpOptions, hostname: string): MeshPlan {
   const node = options.node ?? nodeNameOf(hostname);
-  const { runDir, stateDir, trustDomain, pathNormalization, rateLimitService: counter } = options;
+  const { runDir, stateDir, trustDomain, pathNormalization, rateLimitService: counter, accessLogFormat } = options;
   const listen = formatHostPort(options.listen);
   const controlSocket = controlSocketPath(runDir);
   const agentSocket = agentSocketPath(runDir, node);
@@ -118,6 +132,7 @@ export function planMesh(options: UpOptions, hostname: string): MeshPlan {
       ...['control', '--config', options.directory, '--state-dir', stateDir, '--listen', listen],
       ...['--trust-domain', trustDomain, '--path-normalization', pathNormalization],
       ...(counter === null ? [] : ['--rate-limit-service', formatNamedService(counter)]),
+      ...(accessLogFormat === null ? [] : ['--access-log-format', accessLogFormat]),
       ...['--waypoint-agent', agentSocket, '--socket', controlSocket],
     ],
     agentArgs: [

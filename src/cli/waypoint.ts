@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { accessLogFormatOption } from './access-log.ts';
 import { type ControlAccess, controlAccess } from './agent.ts';
 import { type Act, makeCommand } from './command.ts';
 import { readAddressOrSocket, readDurationSeconds, readName, readThreads } from './option-values.ts';
@@ -27,13 +28,16 @@ export type WaypointOptions = {
   threads: number | null;
   /** Where it tells of the requests that it traces; null: it traces none. */
   traces: TraceOptions | null;
+  /** How it writes the lines of requests, in Envoy's words; null: as fields. */
+  accessLogFormat: string | null;
 };
 
-type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'drain' | 'threads' | 'traces' | 'pinDir'> & {
+type ParsedWaypoint = Omit<WaypointOptions, 'control' | 'drain' | 'threads' | 'traces' | 'accessLogFormat' | 'pinDir'> & {
   drain?: number;
   pinDir?: string;
   traceCollector?: string;
   traceSampling: number;
+  accessLogFormat?: string;
   threads?: number;
   control?: string;
   controlRoot?: string;
@@ -56,20 +60,32 @@ export function waypointCommand(act: Act<WaypointOptions>): Command {
     .addOption(new Option('--threads <count>').argParser(readThreads).hideHelp())
     .addOption(traceCollectorOption().hideHelp())
     .addOption(traceSamplingOption().hideHelp())
+    .addOption(accessLogFormatOption().hideHelp())
     .addOption(new Option('--control <address>').argParser(readAddressOrSocket).hideHelp())
     .addOption(new Option('--control-root <file>').hideHelp())
     .addOption(new Option('--token-file <file>').hideHelp())
     .action(
       (
-        { control, controlRoot, tokenFile, threads, drain, traceCollector, traceSampling, pinDir, ...rest }: ParsedWaypoint,
+        {
+          control,
+          controlRoot,
+          tokenFile,
+          threads,
+          drain,
+          traceCollector,
+          traceSampling,
+          accessLogFormat,
+          pinDir,
+          ...rest
+        }: ParsedWaypoint,
         command: Command,
       ) => {
         // The pieces come one by one, so that the error names every one that is missing.
         const given = { ...(control && { control }), ...(controlRoot && { controlRoot }), ...(tokenFile && { tokenFile }) };
-        const traces = tracesOf(traceCollector, traceSampling);
+        const tells = { traces: tracesOf(traceCollector, traceSampling), accessLogFormat: accessLogFormat ?? null };
         const reach = { control: controlAccess(given, command), pinDir: pinDir ?? null };
         const carries = drain === undefined ? null : { carryMs: drain * 1_000 };
-        return act({ ...rest, ...reach, traces, drain: carries, threads: threads ?? null });
+        return act({ ...rest, ...reach, ...tells, drain: carries, threads: threads ?? null });
       },
     );
 }

@@ -153,6 +153,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: ownHttp2(clock),
       tracing: null,
+      accessText: null,
       ...options.effects,
     },
   });

@@ -78,6 +78,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
       'control.replicas': '3',
       'agent.nodeSelector.pool': 'mesh',
       'waypoint.auto': 'false',
+      'waypoint.accessLogFormat': '"%PROTOCOL%" %DURATION%',
       'tracing.collector': 'http://otel:4318',
     };
     const text = await rendered(...Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]));
@@ -88,6 +89,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
         'replicas: 3',
         '"pool":"mesh"',
         '--auto-waypoints=off',
+        '- "--access-log-format=\\"%PROTOCOL%\\" %DURATION%"',
         '--trace-collector=http://otel:4318',
       ],
     ];

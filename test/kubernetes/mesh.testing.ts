@@ -32,6 +32,7 @@ export async function controlOf(
       waypointImage: null,
       autoWaypoints: false,
       traces: null,
+      accessLogFormat: null,
       ...place,
     },
     listen,

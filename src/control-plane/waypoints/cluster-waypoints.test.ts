@@ -64,7 +64,7 @@ function rig(setup: { replicas?: number } = {}) {
       server.followers.push([[...kinds], listener]);
       return { served: () => null, problems: () => [], close: () => {} };
     },
-    setup: { image: 'weft', control: 'control:15012', replicas: setup.replicas ?? 2, traces: null },
+    setup: { image: 'weft', control: 'control:15012', replicas: setup.replicas ?? 2, traces: null, accessLogFormat: null },
     rootsPem: () => server.roots,
     tell: (_key, why) => void told.push(why),
     clock,

@@ -76,6 +76,7 @@ function runnerOn(host: ReturnType<typeof machine>, store = new MemoryStore(), c
     weft: ['node', '/weft.ts'],
     controlAddress: 'unix:/run/weft/discovery.sock',
     rootFile: '/var/lib/weft/root-cert.pem',
+    accessLogFormat: '%PROTOCOL% %DURATION%',
     clock,
   });
   /** Lets a task run whose timers nobody but this clock moves. */
@@ -99,7 +100,8 @@ test('a waypoint is a workload of the node that speaks HBONE, started as the com
     process?.command.join(' '),
     'node /weft.ts waypoint --namespace shop --gateway waypoint --service-account shop-waypoint --node node-1 ' +
       '--control unix:/run/weft/discovery.sock --control-root /var/lib/weft/root-cert.pem ' +
-      '--token-file /run/weft/waypoints/shop.waypoint.token --leaving-file /run/weft/waypoints/shop.waypoint.leaving --pin-dir /sys/fs/bpf/weft/node-1',
+      '--token-file /run/weft/waypoints/shop.waypoint.token --leaving-file /run/weft/waypoints/shop.waypoint.leaving --pin-dir /sys/fs/bpf/weft/node-1 ' +
+      '--access-log-format %PROTOCOL% %DURATION%',
   );
   assert.equal(process?.logFile, '/var/lib/weft/logs/waypoint-shop.waypoint.log');
   assert.equal(store.texts.get('shop.waypoint.token'), 'a-token');

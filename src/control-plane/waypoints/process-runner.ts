@@ -47,6 +47,8 @@ export type ProcessRunnerOptions = {
   threads?: number | null;
   /** Where it tells of traced requests, and how many in a hundred; null: it traces none. */
   traces?: { collector: string; percent: number } | null;
+  /** How its log tells of requests, in Envoy's words; null: as fields. */
+  accessLogFormat?: string | null;
   clock: Clock;
 };
 
@@ -146,10 +148,11 @@ function commandOf(options: ProcessRunnerOptions, spec: WaypointSpec, on: { node
     'leaving-file': `${options.dir}/${nameOf(spec, 'leaving')}`,
     'pin-dir': on.pinDir,
   };
-  const { threads = null, traces = null } = options;
+  const { threads = null, traces = null, accessLogFormat = null } = options;
   const more = {
     ...(threads === null ? {} : { threads: String(threads) }),
     ...(traces === null ? {} : { 'trace-collector': traces.collector, 'trace-sampling': String(traces.percent) }),
+    ...(accessLogFormat === null ? {} : { 'access-log-format': accessLogFormat }),
   };
   return [...options.weft, 'waypoint', ...Object.entries({ ...flags, ...more }).flatMap(([name, value]) => [`--${name}`, value])];
 }

@@ -14,6 +14,8 @@ export type WaypointSetup = {
   replicas: number;
   /** Where they tell of the requests that they trace, of so many in a hundred; null: they trace none. */
   traces: { collector: string; percent: number } | null;
+  /** How their logs tell of requests, in Envoy's words; null: as fields. */
+  accessLogFormat: string | null;
 };
 
 /** One that is to be there, of which kind. */
@@ -98,7 +100,8 @@ function rootsName(gateway: string): string {
   return `${gateway}-ca-root-cert`;
 }
 
-function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, control, traces }: WaypointSetup): object {
+function podSpec({ namespace, name, serviceAccount }: ManagedGateway, setup: WaypointSetup): object {
+  const { image, control, traces, accessLogFormat } = setup;
   const args = ['waypoint', '--namespace', namespace, '--gateway', name, '--service-account', serviceAccount];
   const reach = [
     '--control',
@@ -108,7 +111,10 @@ function podSpec({ namespace, name, serviceAccount }: ManagedGateway, { image, c
     '--token-file',
     `${TOKEN_DIR}/${TOKEN_FILE}`,
   ];
-  const tells = traces === null ? [] : ['--trace-collector', traces.collector, '--trace-sampling', String(traces.percent)];
+  const tells = [
+    ...(traces === null ? [] : ['--trace-collector', traces.collector, '--trace-sampling', String(traces.percent)]),
+    ...(accessLogFormat === null ? [] : ['--access-log-format', accessLogFormat]),
+  ];
   const token = { audience: 'istio-ca', expirationSeconds: KUBERNETES.waypointTokenSeconds, path: TOKEN_FILE };
   const mounts = { [TOKEN_DIR]: 'token', [ROOT_DIR]: 'root' };
   const listens = { tcpSocket: { port: PORT.hbone } };

@@ -41,7 +41,13 @@ export async function control(options: ControlOptions): Promise<number> {
       cluster:
         options.cluster === null
           ? null
-          : { ...options.cluster, namespace: SYSTEM_NAMESPACE, version: weftVersion(), traces: options.traces },
+          : {
+              ...options.cluster,
+              namespace: SYSTEM_NAMESPACE,
+              version: weftVersion(),
+              traces: options.traces,
+              accessLogFormat: options.accessLogFormat,
+            },
       stateDir: options.stateDir,
       signer: signerIn(options.caDir),
       listen: options.listen,
@@ -120,7 +126,12 @@ function storePlace(access: StoreAccess | null): StorePlace | null {
 /** Starts waypoints as processes in sandboxes of the agent behind `agentSocket`, and keeps a record of each in `runDir`. */
 async function runnerFor(
   agentSocket: string,
-  { stateDir, waypointThreads: threads, traces }: Pick<ControlOptions, 'stateDir' | 'waypointThreads' | 'traces'>,
+  {
+    stateDir,
+    waypointThreads: threads,
+    traces,
+    accessLogFormat,
+  }: Pick<ControlOptions, 'stateDir' | 'waypointThreads' | 'traces' | 'accessLogFormat'>,
   runDir: string,
 ): Promise<WaypointRunner> {
   const dir = waypointsDirectory(runDir);
@@ -145,6 +156,7 @@ async function runnerFor(
     rootFile,
     threads,
     traces,
+    accessLogFormat,
     clock: systemClock,
   });
 }

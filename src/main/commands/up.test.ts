@@ -15,7 +15,12 @@ import { findParts } from './up.ts';
 /** The plan of a mesh in a directory of its own. */
 function aPlan(t: TestContext) {
   const runDir = scratch(t);
-  const mesh = { trustDomain: 'cluster.local', pathNormalization: 'BASE' as const, rateLimitService: null };
+  const mesh = {
+    trustDomain: 'cluster.local',
+    pathNormalization: 'BASE' as const,
+    rateLimitService: null,
+    accessLogFormat: null,
+  };
   const usual = { ...mesh, pool4: '10.41.0.0/24', pool6: 'fd41:0:0:1::/64', node: 'node-1' };
   const rest = { listen: { host: '127.0.0.1', port: 15012 }, detach: false };
   const plan = planMesh({ ...usual, directory: '/mesh', runDir, stateDir: join(runDir, 'state'), ...rest }, 'laptop');

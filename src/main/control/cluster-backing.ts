@@ -27,7 +27,8 @@ import type { Backing } from './backing.ts';
 
 /**
  * A cluster: by a kubeconfig, or null for the one that this is a pod of. `namespace`: of the control plane. `waypointImage`: what waypoints
- * are run by; null: Gateways get none. `autoWaypoints`: some are made that nobody named. `traces`: who they tell of requests.
+ * are run by; null: Gateways get none. `autoWaypoints`: some are made that nobody named. `traces`: who they tell of requests,
+ * and `accessLogFormat`: how their logs do.
  */
 export type ClusterPlace = {
   kubeconfig: string | null;
@@ -36,6 +37,7 @@ export type ClusterPlace = {
   waypointImage: string | null;
   autoWaypoints: boolean;
   traces: TraceOptions | null;
+  accessLogFormat: string | null;
 };
 
 /** What the replicas of one control plane share a Lease and Secrets by. */
@@ -47,7 +49,7 @@ const AGENT_ACCOUNT = 'weft-agent';
 
 /** The API server of a cluster: resources are its objects, state is Secrets, and of several replicas the one with the Lease leads. */
 export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Backing> {
-  const { kubeconfig, namespace, version, waypointImage: image, traces } = place;
+  const { kubeconfig, namespace, version, waypointImage: image, traces, accessLogFormat } = place;
   const access = kubeconfig === null ? await inClusterAccess() : await readKubeconfig(kubeconfig);
   const connection = new KubernetesConnection(access, version);
   const objects = new KubernetesObjects(connection);
@@ -68,7 +70,8 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
     autoWaypoints: place.autoWaypoints,
     waypoints(rootsPem) {
       if (image === null) return null;
-      const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS, traces };
+      const tells = { traces, accessLogFormat };
+      const setup = { image, control: `${controlName(namespace)}:${PORT.control}`, replicas: WAYPOINT_REPLICAS, ...tells };
       const effects = { writer: objects, follow, clock, random: systemRandom, log };
       return new ClusterWaypoints({ ...effects, setup, rootsPem, tell: tellOfWaypoint });
     },

@@ -32,6 +32,7 @@ function optionsOf(control: ControlEndpoint, gateway: string): WaypointProcessOp
     drain: null,
     threads: 0,
     traces: null,
+    accessLogFormat: null,
     version: '1',
     log: SILENT_LOG,
     mishaps: SILENT_MISHAPS,

@@ -60,6 +60,8 @@ export type WaypointProcessOptions = {
   threads: number | null;
   /** Where it tells of the requests that it traces; null: it traces none. */
   traces: TraceOptions | null;
+  /** How its log tells of requests, in Envoy's words; null: as fields. */
+  accessLogFormat: string | null;
   version: string;
   log: Log;
   mishaps: Mishaps;
@@ -188,8 +190,8 @@ function startPlanes(
   { options, certificates, meters, clock, flows }: PlanesParts,
   receive: (from: Plane, message: ToControl) => void,
 ): Plane[] {
-  const { namespace, gateway, serviceAccount, node, pinDir, log, mishaps } = options;
-  const whose = { namespace, gateway, serviceAccount, node, tracedPercent: options.traces?.percent ?? null };
+  const { namespace, gateway, serviceAccount, node, accessLogFormat, pinDir, log, mishaps } = options;
+  const whose = { namespace, gateway, serviceAccount, node, accessLogFormat, tracedPercent: options.traces?.percent ?? null };
   const threads = dataThreads(options.threads, process.env.WEFT_IO, availableParallelism());
   if (threads > 0) {
     flows.close(); // each of them looks at its own

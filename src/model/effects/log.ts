@@ -41,3 +41,6 @@ export function fieldsOneByOne(fields: object): Record<string, unknown> {
   }
   return all;
 }
+
+/** For `child`: a log of which nothing but the field `line` is written, with nothing around it. Who makes that text sees to its form. */
+export const WHOLE_LINES = {};

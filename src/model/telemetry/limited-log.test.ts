@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Log, SharedFields } from '#model/effects/log.ts';
+import { type Log, SharedFields, WHOLE_LINES } from '#model/effects/log.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
 import { limitedLog } from './limited-log.ts';
 
@@ -16,7 +16,7 @@ function setUp() {
     info: keep('info'),
     warn: keep('warn'),
     error: keep('error'),
-    child: () => kept,
+    child: (fields) => (fields === WHOLE_LINES ? { ...kept, info: keep('whole') } : kept),
   };
   const clock = new SteppedClock();
   return { lines, clock, log: limitedLog(kept, clock, BOUNDS) };
@@ -72,6 +72,19 @@ test('lines that tell of no failure are all written, and so are those for debugg
   times(9, () => log.info({ 'src.workload': 'shop', cause: undefined }, 'connection complete'));
   times(9, () => log.debug({}, 'detail'));
   assert.equal(lines.length, 18);
+});
+
+test('S20: whole lines are limited by what they are about, and the log itself tells of the rest', () => {
+  const { lines, clock, log } = setUp();
+  const whole = log.child(WHOLE_LINES);
+  times(9, (n) => whole.info({ ...refusal('loop', n), line: `line ${n}` }, 'connection complete'));
+  times(9, (n) => whole.info({ line: `line ${n}` }, 'connection complete'));
+  assert.deepEqual(
+    lines.map((line) => line.split(' ', 1)[0]),
+    Array.from({ length: 3 + 9 }, () => 'whole'),
+  );
+  clock.advance(1_000);
+  assert.match(lines.at(-1) ?? '', /^info and 6 more like it: connection complete /);
 });
 
 test('groups are bounded: what comes after shares one', () => {

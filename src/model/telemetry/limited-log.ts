@@ -16,6 +16,8 @@ type Group = { readonly level: Level; readonly message: string; readonly common:
 
 /** Where lines are counted, shared by a log and its children. */
 type Ledger = {
+  /** Which tells how many were left out: children may have a form in which that cannot be told. */
+  readonly log: Log;
   readonly clock: Clock;
   readonly bounds: LineBounds;
   readonly groups: Map<string, Group>;
@@ -32,12 +34,12 @@ type Line = Readonly<Record<string, unknown>>;
  * errors, and whatever has a cause. Metrics are counted elsewhere, and stay exact.
  */
 export function limitedLog(log: Log, clock: Clock, bounds: LineBounds = TELEMETRY): Log {
-  return limited(log, { clock, bounds, groups: new Map(), isWaiting: false, last: null });
+  return limited(log, { log, clock, bounds, groups: new Map(), isWaiting: false, last: null });
 }
 
 function limited(log: Log, ledger: Ledger): Log {
   const write = (level: Level, fields: object, message: string): void => {
-    if (isFailure(level, fields) && !admit(log, ledger, level, flat(fields), message)) return;
+    if (isFailure(level, fields) && !admit(ledger, level, flat(fields), message)) return;
     log[level](fields, message);
   };
   return {
@@ -61,14 +63,14 @@ function flat(fields: object): Line {
 }
 
 /** Whether this line is among the first of its group; if not it is counted, for the line at the end of the window. */
-function admit(log: Log, ledger: Ledger, level: Level, line: Line, message: string): boolean {
+function admit(ledger: Ledger, level: Level, line: Line, message: string): boolean {
   const { bounds, clock, last } = ledger;
   const isLikeLast = last !== null && last.message === message && areAlike(last.line, line);
   const group = isLikeLast ? last.group : groupOf(ledger, level, line, message);
   if (!isLikeLast) ledger.last = { line, message, group };
   if (!ledger.isWaiting) {
     ledger.isWaiting = true;
-    clock.after(bounds.alikeWindowMs, () => endWindow(log, ledger));
+    clock.after(bounds.alikeWindowMs, () => endWindow(ledger));
   }
   if (group.written >= bounds.alikeLinesMax) {
     group.leftOut++;
@@ -92,13 +94,13 @@ function groupOf({ groups, bounds }: Ledger, level: Level, line: Line, message: 
 }
 
 /** One window for all groups: what it left out is told, and each may write again. */
-function endWindow(log: Log, ledger: Ledger): void {
+function endWindow(ledger: Ledger): void {
   const ended = [...ledger.groups.values()];
   ledger.groups.clear();
   ledger.last = null;
   ledger.isWaiting = false;
   for (const { level, message, common, leftOut } of ended) {
-    if (leftOut > 0) log[level]({ ...common, left_out: leftOut }, `and ${leftOut} more like it: ${message}`);
+    if (leftOut > 0) ledger.log[level]({ ...common, left_out: leftOut }, `and ${leftOut} more like it: ${message}`);
   }
 }
 

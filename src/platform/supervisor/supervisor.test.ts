@@ -16,6 +16,7 @@ const OPTIONS: UpOptions = {
   trustDomain: 'cluster.local',
   pathNormalization: 'BASE',
   rateLimitService: null,
+  accessLogFormat: null,
   listen: { host: '::1', port: 15_012 },
   detach: false,
 };

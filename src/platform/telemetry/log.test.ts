@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { SharedFields } from '#model/effects/log.ts';
+import { SharedFields, WHOLE_LINES } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
 import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { createLog, type LogOptions } from './log.ts';
@@ -65,6 +65,17 @@ test('records below the level are not written', () => {
     linesOf({ level: 'warn', format: 'json', process: 'x' }, (log) => log.info({}, 'quiet')),
     [],
   );
+});
+
+test('W70: a whole line is written as it is, in either style, and by its level', () => {
+  for (const format of ['text', 'json'] as const) {
+    const lines = linesOf({ level: 'info', format, process: 'waypoint' }, (log) => {
+      const whole = log.child({ node: 'a' }).child(WHOLE_LINES);
+      whole.debug({ line: 'no' }, 'request');
+      whole.info({ cause: 'policy', line: '[2026] "GET /ö"' }, 'request');
+    });
+    assert.deepEqual(lines, ['[2026] "GET /ö"\n']);
+  }
 });
 
 test('fields come in their order, those of the log itself first, and what is not known is left out', () => {

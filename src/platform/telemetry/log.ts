@@ -1,9 +1,8 @@
 import { fstatSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import type { Clock } from '#model/effects/clock.ts';
-import { type Log, SharedFields } from '#model/effects/log.ts';
+import { type Log, SharedFields, WHOLE_LINES } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
-import { TELEMETRY } from '#model/settings/telemetry.ts';
 import { systemError } from '#model/system-error.ts';
 import { limitedLog } from '#model/telemetry/limited-log.ts';
 import { LOG_LEVELS, type LogLevel, SharedLogLevel } from '#model/telemetry/log-level.ts';
@@ -11,6 +10,7 @@ import { systemClock } from '#platform/clock.ts';
 import { withSourcePlaces } from '#platform/program/source-stacks.ts';
 import { LineBuffer, outletTo } from './line-buffer.ts';
 import { LineWriter } from './line-writer.ts';
+import { jsonStyle, type Level, type Style, textStyle, WHOLE_STYLE } from './log-styles.ts';
 import { endTurns, turnTaking } from './log-turns.ts';
 
 /**
@@ -22,24 +22,14 @@ export type LogOptions = { level: LogLevel | SharedLogLevel; format: 'json' | 't
 /** Where finished lines go; standard error unless a test looks at them. The first `length` bytes are the line, lent. */
 export type LogSink = { write(line: Buffer, length: number): void };
 
-type Level = Exclude<LogLevel, 'silent'>;
-
-/** How lines are built: `begin`, then each pair, then `end`. */
-type Style = {
-  begin(line: LineWriter, level: Level, process: string, message: string): void;
-  pair(line: LineWriter, name: string, value: unknown): void;
-  end(line: LineWriter, message: string): void;
-};
-
 /**
  * A structured log. Each line is built once, as the bytes that are written: one that is made as an object first, turned to
  * JSON and read again costs a connection more than its whole encryption.
  */
 export function createLog(options: LogOptions, sink: LogSink, clock: Clock = systemClock): Log {
-  const style = options.format === 'json' ? jsonStyle(clock) : textStyle(clock);
   const least = typeof options.level === 'string' ? new SharedLogLevel(options.level) : options.level;
   const line = new LineWriter();
-  const logWith = (always: Uint8Array): Log => {
+  const logWith = (style: Style, always: Uint8Array): Log => {
     const at = (level: Level) => {
       const place = LOG_LEVELS.indexOf(level);
       const priority = options.forJournal === true ? JOURNAL_PRIORITIES[level] : '';
@@ -60,14 +50,15 @@ export function createLog(options: LogOptions, sink: LogSink, clock: Clock = sys
       warn: at('warn'),
       error: at('error'),
       child(fields) {
+        if (fields === WHOLE_LINES) return logWith(WHOLE_STYLE, NOTHING);
         line.begin();
         line.copy(always);
         writePairs(line, fields, style);
-        return logWith(line.slice(0));
+        return logWith(style, line.slice(0));
       },
     };
   };
-  return logWith(new Uint8Array(0));
+  return logWith(options.format === 'json' ? jsonStyle(clock) : textStyle(clock), NOTHING);
 }
 
 /** Not Object.entries: a pair made of an array each is most of what a line would cost. */
@@ -92,97 +83,11 @@ function writeShared(line: LineWriter, shared: SharedFields, style: Style): void
   shared.style = style;
 }
 
-/** `12:00:00.000 WARN  control: sentence key=value`. */
-function textStyle(clock: Clock): Style {
-  const timeOf = timeTexts(clock, (iso) => iso.slice('2026-01-01T'.length, -1));
-  return {
-    begin(line, level, process, message) {
-      line.text(timeOf());
-      line.text(LABELS[level]);
-      line.text(process);
-      line.text(': ');
-      line.text(message);
-    },
-    pair(line, name, value) {
-      line.text(' ');
-      line.text(name);
-      line.text('=');
-      writePlain(line, cut(value));
-    },
-    end: (line) => line.text('\n'),
-  };
-}
-
-/** One JSON object: level, time, process, the fields, the sentence. */
-function jsonStyle(clock: Clock): Style {
-  const timeOf = timeTexts(clock, (iso) => iso);
-  return {
-    begin(line, level, process) {
-      line.text('{"level":"');
-      line.text(level);
-      line.text('","time":"');
-      line.text(timeOf());
-      line.text('","process":');
-      line.json(process);
-    },
-    pair(line, name, value) {
-      line.text(',');
-      line.json(name);
-      line.text(':');
-      writeJson(line, cut(value));
-    },
-    end(line, message) {
-      line.text(',"message":');
-      line.json(message);
-      line.text('}\n');
-    },
-  };
-}
+/** Of a log that says nothing in each line. */
+const NOTHING = new Uint8Array(0);
 
 /** Fixed by POSIX. */
 const STANDARD_ERROR = 2;
-
-const LABELS: Readonly<Record<Level, string>> = {
-  debug: ' DEBUG ',
-  info: ' INFO  ',
-  warn: ' WARN  ',
-  error: ' ERROR ',
-};
-
-/** The present time as text, made once for all lines of a millisecond. */
-function timeTexts(clock: Clock, shown: (iso: string) => string): () => string {
-  let ms = Number.NaN;
-  let text = '';
-  return () => {
-    const now = clock.nowMs();
-    if (now !== ms) {
-      ms = now;
-      text = shown(new Date(now).toISOString());
-    }
-    return text;
-  };
-}
-
-/** A text of a length that a log can bear: clients choose paths and names. */
-function cut(value: unknown): unknown {
-  if (typeof value !== 'string' || value.length <= TELEMETRY.logValueCharsMax) return value;
-  return `${value.slice(0, TELEMETRY.logValueCharsMax)}…`;
-}
-
-function writeJson(line: LineWriter, value: unknown): void {
-  if (typeof value === 'string') line.json(value);
-  else if (typeof value === 'number') line.number(value);
-  else line.text(jsonText(value));
-}
-
-/** A value as JSON. What JSON cannot hold is told as text: a log must never throw. */
-function jsonText(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? 'null';
-  } catch {
-    return JSON.stringify(String(value));
-  }
-}
 
 /** What a log tells of an error: a foreseen one has code and remedy, any other its stack. */
 function errorFields(error: unknown): object {
@@ -197,14 +102,6 @@ function errorFields(error: unknown): object {
 
 function causeOf(error: Error): object {
   return error.cause instanceof Error ? { cause: error.cause.message } : {};
-}
-
-function writePlain(line: LineWriter, value: unknown): void {
-  if (typeof value === 'string') line.plain(value);
-  else if (typeof value === 'number') line.number(value);
-  else if (typeof value === 'object' && value !== null && 'message' in value && !('stack' in value))
-    line.text(jsonText(cut(value.message)));
-  else line.text(jsonText(value));
 }
 
 const FORMATS: readonly LogOptions['format'][] = ['text', 'json'];

@@ -1,10 +1,18 @@
 import { identityOf } from '#model/mesh/workload.ts';
 import type { PolicyHit } from '#model/policy/match.ts';
-import { type AccessRecord, NO_PATH, REFUSED_OUTCOME, type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
+import {
+  type AccessRecord,
+  NO_PATH,
+  REFUSED_OUTCOME,
+  type RecordOutcome,
+  type RecordPath,
+  recordOf,
+} from '#model/telemetry/access-record.ts';
 import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Telemetry } from '#waypoint/self/counters.ts';
+import type { WaypointEffects } from '#waypoint/self/effects.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
-import type { ConnectionRecord } from './connection-facts.ts';
+import type { ConnectionFacts, ConnectionRecord } from './connection-facts.ts';
 import type { Destination } from './destination.ts';
 
 /** Where a connection or request was taken; `endpoint` null: nowhere. */
@@ -34,4 +42,35 @@ export function refusalRecord(
 ): AccessRecord {
   meters.counter('weft_refusals_total', { reporter: origin.reporter, cause }).add();
   return recordOf(source, origin, NO_PATH, { ...REFUSED_OUTCOME, flag: CLOSE_CAUSES[cause].flag, cause, error });
+}
+
+/** Tells of a connection that carried no requests. `serverName`: what it asked for by TLS, as far as that was read. */
+export function tellConnection(
+  { log, clock, accessText }: Pick<WaypointEffects, 'log' | 'clock' | 'accessText'>,
+  { record: { source, origin, service }, destination: { port } }: ConnectionFacts,
+  path: RecordPath,
+  outcome: RecordOutcome,
+  serverName: string | null,
+): void {
+  const record = recordOf(source, origin, path, outcome);
+  if (accessText === null) {
+    log.info(record, 'connection complete');
+    return;
+  }
+  const cluster = service === null ? null : clusterName('tcp', { service: `/${service.hostname}`, port, subset: null });
+  const startedMs = clock.nowMs() - (outcome.durationMs ?? 0);
+  accessText.write(accessText.line({ startedMs, source, origin, path, outcome, cluster, serverName, http: null }), record);
+}
+
+/** What a waypoint of Istio calls a port of a service, or of a subset of it. */
+export function clusterName(
+  protocol: 'http' | 'tcp',
+  {
+    service,
+    port,
+    subset,
+  }: { readonly service: string; readonly port: number; readonly subset: { readonly name: string } | null },
+): string {
+  const hostname = service.slice(service.indexOf('/') + 1);
+  return `inbound-vip|${port}|${subset === null ? protocol : `${protocol}/${subset.name}`}|${hostname}`;
 }

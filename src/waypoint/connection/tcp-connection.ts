@@ -5,7 +5,7 @@ import { Cut } from '#model/effects/cut.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import { decideL7, type PolicyVerdict } from '#model/policy/l7.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
-import { type RecordPath, recordOf } from '#model/telemetry/access-record.ts';
+import type { RecordPath } from '#model/telemetry/access-record.ts';
 import type { CloseCause, ResponseFlag } from '#model/telemetry/close-cause.ts';
 import type { Count } from '#model/telemetry/meters.ts';
 import { type RuledLabels, ruledLabels } from '#model/telemetry/metric-rules.ts';
@@ -14,7 +14,7 @@ import { Inquiry } from '#waypoint/connection/connection-authorizer.ts';
 import type { ConnectionContext } from '#waypoint/connection/connection-context.ts';
 import { type ConnectionFacts, policyFacts } from '#waypoint/connection/connection-facts.ts';
 import { policiesFor, telemetryFor } from '#waypoint/connection/destination.ts';
-import { decidedBy, takenPath } from '#waypoint/connection/report.ts';
+import { decidedBy, takenPath, tellConnection } from '#waypoint/connection/report.ts';
 import { connectionShown } from '#waypoint/connection/shown.ts';
 import { type TimeLimit, TimeLimits } from '#waypoint/connection/time-limits.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
@@ -240,7 +240,6 @@ export class TcpConnection implements LiveConnection {
     counters.bytesSent += this.#sentBytes;
     this.#context.live.delete(this);
     this.#count(flag, cause);
-    const { source, origin } = this.#facts.record;
     const outcome = {
       flag,
       cause,
@@ -253,7 +252,7 @@ export class TcpConnection implements LiveConnection {
     // By what holds now: it may have lasted for days.
     const { logged } = telemetryFor(this.#facts.destination, this.#context.state.snapshot);
     if (logged?.(connectionShown(this.#facts, this.#endpoint)) === false) return;
-    effects.log.info(recordOf(source, origin, this.#path(), outcome), 'connection complete');
+    tellConnection(effects, this.#facts, this.#path(), outcome, this.#serverName);
   }
 
   #count(flag: ResponseFlag, cause: CloseCause | null): void {

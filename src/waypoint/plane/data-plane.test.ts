@@ -57,7 +57,7 @@ function aPlane() {
   const plane = new DataPlane(
     {
       ...{ namespace: 'shop', gateway: 'waypoint', serviceAccount: 'waypoint', node: 'one' },
-      ...{ threads: 3, tellsProblems: true, tracedPercent: null },
+      ...{ threads: 3, tellsProblems: true, tracedPercent: null, accessLogFormat: null },
     },
     effects,
     { send: (message) => void said.push(message) },

@@ -1,5 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { ByteStream } from '#model/effects/byte-stream.ts';
+import { WHOLE_LINES } from '#model/effects/log.ts';
 import { guard, guardWork } from '#model/effects/mishaps.ts';
 import { countedDoor } from '#model/guard/door.ts';
 import type { Doorkeeper } from '#model/guard/doorkeeper.ts';
@@ -7,6 +8,7 @@ import type { Credentials, Identity } from '#model/identity/identity.ts';
 import { MeshState } from '#model/mesh/mesh-state.ts';
 import { DEFAULT_ATTEMPTS } from '#model/resilience/attempts.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
+import { lineFormat } from '#model/telemetry/line-format.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import type { WaypointBase } from '#model/waypoint/config.ts';
 import type { InboundTunnel, TunnelPool } from '#protocol/hbone/transport.ts';
@@ -23,7 +25,7 @@ import { createWaypoint, type Waypoint } from '#waypoint/waypoint.ts';
 export type TunnelServer = { handle(stream: ByteStream): void; drain(deadlineMs: number): Promise<void>; close(): void };
 
 /** What one that serves does to the world; nothing of it waits for another thread. */
-export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing' | 'fetchedKeys'> & {
+export type PlaneEffects = Omit<WaypointEffects, 'tunnels' | 'tracing' | 'accessText' | 'fetchedKeys'> & {
   /** Accepts on a listening socket; streams come unread. Owns the descriptor. */
   listen(fd: number, accept: (stream: ByteStream) => void): { close(): void };
   /** Valid credentials of an identity, fetched when first needed. */
@@ -55,6 +57,8 @@ export type PlaneOptions = {
   readonly tellsProblems: boolean;
   /** Of the requests whose callers have not decided, how many are traced, in percent; null: none is, and none is told of. */
   readonly tracedPercent: number | null;
+  /** How the log tells of requests, in Envoy's words; null: as fields. */
+  readonly accessLogFormat: string | null;
 };
 
 /** What there is from the first configuration on: of that only what never changes is taken here, the trust domain. */
@@ -144,7 +148,7 @@ export class DataPlane {
   }
 
   #begin({ trustDomain }: WaypointBase): Serving {
-    const { namespace, gateway, serviceAccount, node, threads, tellsProblems, tracedPercent } = this.#options;
+    const { namespace, gateway, serviceAccount, node, threads, tellsProblems } = this.#options;
     const { createPool, createServer, meters, clock, log, ...effects } = this.#effects;
     const identity = { trustDomain, namespace, serviceAccount };
     const credentials = () => effects.credentials(identity);
@@ -153,7 +157,15 @@ export class DataPlane {
     const waypoint = createWaypoint({
       self: { namespace, gateway, node, identity },
       mesh: this.#mesh,
-      effects: { ...effects, clock, log, tunnels, fetchedKeys: this.#keys, tracing: this.#tracing(tracedPercent) },
+      effects: {
+        ...effects,
+        clock,
+        log,
+        tunnels,
+        fetchedKeys: this.#keys,
+        tracing: this.#tracing(),
+        accessText: this.#accessText(),
+      },
       attempts: { ...DEFAULT_ATTEMPTS, keptBodiesBytesMax: Math.floor(DEFAULT_ATTEMPTS.keptBodiesBytesMax / threads) },
       meters,
       tellsProblems,
@@ -171,12 +183,20 @@ export class DataPlane {
     return { waypoint, server, tunnels };
   }
 
-  #tracing(percent: number | null): WaypointEffects['tracing'] {
+  #tracing(): WaypointEffects['tracing'] {
+    const percent = this.#options.tracedPercent;
     if (percent === null) return null;
     const batches = new SpanBatches(this.#effects.clock, (spans, dropped) =>
       this.#control.send({ kind: 'spans', spans, dropped }),
     );
     return { percent, record: (span) => batches.add(span) };
+  }
+
+  #accessText(): WaypointEffects['accessText'] {
+    const { accessLogFormat } = this.#options;
+    if (accessLogFormat === null) return null;
+    const lines = this.#effects.log.child(WHOLE_LINES);
+    return { ...lineFormat(accessLogFormat), write: (line, about) => lines.info({ ...about, line }, 'connection complete') };
   }
 
   #listen(peersFd: number, localFd: number): void {

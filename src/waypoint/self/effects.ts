@@ -6,6 +6,7 @@ import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
 import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import type { LineFormat } from '#model/telemetry/line-format.ts';
 import type { Span } from '#model/telemetry/trace.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
@@ -17,6 +18,9 @@ export type ClientInfo = { identity: Identity | null; address: IpAddress; port: 
 
 /** How requests are traced: of those whose callers have not decided so many percent, and where spans go. */
 export type Tracing = { readonly percent: number; record(span: Span): void };
+
+/** Lines of the access log in a format of the operator's. `about`: by which lines of failures are found to be alike. */
+export type AccessText = LineFormat & { write(line: string, about: object): void };
 
 /** What a waypoint needs from the outside. */
 export type WaypointEffects = {
@@ -44,4 +48,6 @@ export type WaypointEffects = {
   http2: Http2Engine;
   /** Null: no collector is named, and requests are not traced. */
   tracing: Tracing | null;
+  /** How the log tells of requests and connections that end; null: as fields. */
+  accessText: AccessText | null;
 };

@@ -1,4 +1,5 @@
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
+import { accessTextStage } from '#waypoint/stages/access-text/access-text.ts';
 import { authenticateStage } from '#waypoint/stages/authenticate/authenticate.ts';
 import { authorizeStage } from '#waypoint/stages/authorize/authorize.ts';
 import { balanceStage } from '#waypoint/stages/balance/balance.ts';
@@ -22,6 +23,8 @@ import { transportStage } from '#waypoint/stages/transport/transport.ts';
  * authorize; rate-limit, then fault, after cors: they are for requests that are allowed.
  */
 const STAGES: readonly ((parts: StageParts) => Stage)[] = [
+  // First, so that it sees an answer as it leaves.
+  accessTextStage,
   identifyStage,
   traceStage,
   externalAuthorizeStage,

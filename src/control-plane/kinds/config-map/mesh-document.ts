@@ -11,7 +11,8 @@ const PATH: FieldPath = ['data', 'mesh'];
 /** What Weft reads. */
 const READ = ['extensionProviders'];
 /** Which options say what else a MeshConfig can. */
-const OPTIONS = 'trustDomain and pathNormalization are the options --trust-domain and --path-normalization of weft control';
+const OPTIONS =
+  'trustDomain, pathNormalization and accessLogFormat are the options --trust-domain, --path-normalization and --access-log-format of weft control';
 
 /** Reads the value of the key `mesh`; what is in it is told at the key. */
 export function readMeshDocument(text: string): MeshDocument {

@@ -1,17 +1,12 @@
 import type { SharedFields } from '#model/effects/log.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import {
-  type HttpOutcome,
-  pathFields,
-  type RecordOutcome,
-  type RecordPath,
-  requestRecordOf,
-} from '#model/telemetry/access-record.ts';
+import { pathFields, type RecordPath, requestRecordOf } from '#model/telemetry/access-record.ts';
 import type { CompiledRules } from '#model/telemetry/compiled-rules.ts';
 import { ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
 import { takenPath } from '#waypoint/connection/report.ts';
 import type { Exchange } from '#waypoint/exchange/exchange.ts';
+import { httpOf, outcomeOf, serviceOf } from '#waypoint/exchange/report.ts';
 import { requestShown } from '#waypoint/exchange/shown.ts';
 import type { Stage, StageParts } from '#waypoint/exchange/stage.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
@@ -35,6 +30,7 @@ const STRANGER = {};
 /** Counts every request and writes one line for it, whatever became of it, but for those that a Telemetry wants none of. */
 export function recordStage(parts: StageParts): Stage {
   const { effects, counters } = parts;
+  const isText = effects.accessText !== null;
   const toldOf = howTold(parts);
   const counted = parts.perExchange.add<RequestSeries>();
   return {
@@ -48,6 +44,8 @@ export function recordStage(parts: StageParts): Stage {
       series.responseMessages?.add(exchange.responseMessages?.count ?? 0);
       counted.set(exchange, series);
       count(exchange, counters);
+      // Another stage writes it then.
+      if (isText) return;
       // Counted before: a Telemetry that wants no lines says nothing of metrics.
       if (exchange.telemetry.logged?.(requestShown(exchange, durationMs)) === false) return;
       const { sourceFields, origin } = exchange.connection.record;
@@ -110,41 +108,5 @@ function howTold({ telemetry, state, upstreams }: StageParts): (exchange: Exchan
     if (!metricsVary && endpoint !== null)
       lastOf?.set(client, { ...facts, principal, workload: endpoint.workload, service, metrics, ...told });
     return told;
-  };
-}
-
-/** Where the request went: a route may have led it to another service than the client dialled. */
-function serviceOf({ connection, target }: Exchange, upstreams: StageParts['upstreams']): RecordPath['service'] {
-  const { destination, record } = connection;
-  if (target?.kind !== 'service' || (destination.kind === 'service' && destination.key === target.service)) return record.service;
-  return upstreams.known(target.service);
-}
-
-/** Bytes of bodies only. */
-function outcomeOf(exchange: Exchange, durationMs: number): RecordOutcome {
-  const by = exchange.verdict?.by;
-  return {
-    flag: exchange.flag,
-    cause: null,
-    error: exchange.details,
-    requestBytes: exchange.bytesReceived,
-    responseBytes: exchange.bytesSent,
-    durationMs,
-    policy: by?.policy ?? null,
-    rule: by?.index ?? null,
-  };
-}
-
-function httpOf(exchange: Exchange): HttpOutcome {
-  const { request } = exchange;
-  return {
-    method: exchange.method,
-    path: exchange.path,
-    authority: request.authority,
-    protocol: request.version === 'http1' ? 'HTTP/1.1' : 'HTTP/2',
-    responseCode: exchange.status,
-    grpcStatus: exchange.grpcStatus,
-    route: exchange.route?.name ?? null,
-    requestId: exchange.requestId,
   };
 }
