@@ -4,22 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { HELLO_MESH } from './hello-waypoint.testing.ts';
 import { Programs, WEFT } from './programs.testing.ts';
 
-const MESH = `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: default, labels: { istio.io/waypoint-for: service } }
-spec:
-  gatewayClassName: weft-waypoint
-  listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
----
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: default, labels: { istio.io/use-waypoint: waypoint } }
-spec:
-  selector: { app: hello }
-  ports: [{ name: http, port: 80, targetPort: 8080 }]
-`;
 const SERVER =
   "require('node:http').createServer((_, answer) => answer.end('hello')).listen(8080, () => console.log('listening'))";
 const CLIENT = "for i in $(seq 100); do curl -sSf -m 5 'http://hello/a?b' && exit 0; sleep 0.2; done; exit 1";
@@ -34,7 +21,7 @@ test('W70: the format that weft up is given is that of the lines in the log of i
   const [mesh, runDir, stateDir] = [join(dir, 'mesh'), join(dir, 'run'), join(dir, 'state')];
   const node = `text-${randomBytes(3).toString('hex')}`;
   mkdirSync(mesh);
-  writeFileSync(join(mesh, 'mesh.yaml'), MESH);
+  writeFileSync(join(mesh, 'mesh.yaml'), HELLO_MESH);
   const inOwnNetns = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
   const places = ['--node', node, '--run-dir', runDir, '--state-dir', stateDir];
   const up = programs.start([...inOwnNetns, WEFT, 'up', mesh, ...places, '--access-log-format', 'istio']);

@@ -5,25 +5,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { HELLO_MESH } from './hello-waypoint.testing.ts';
 import { type Program, Programs, ROOT, WEFT } from './programs.testing.ts';
 
 const PROMTOOL = join(ROOT, 'build/tools/promtool');
 const MISSING = existsSync(PROMTOOL) ? false : 'no promtool: scripts/setup test brings it';
 
-const MESH = `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: default, labels: { istio.io/waypoint-for: service } }
-spec:
-  gatewayClassName: weft-waypoint
-  listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
----
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: default, labels: { istio.io/use-waypoint: waypoint } }
-spec:
-  selector: { app: hello }
-  ports: [{ name: http, port: 80, targetPort: 8080 }]
-`;
 const COLLECTOR_SERVICE = `---
 apiVersion: v1
 kind: Service
@@ -108,7 +95,7 @@ describe('the metrics pages of an agent and of a waypoint', () => {
 
   before(async () => {
     mkdirSync(mesh);
-    writeFileSync(join(mesh, 'mesh.yaml'), MESH + COLLECTOR_SERVICE);
+    writeFileSync(join(mesh, 'mesh.yaml'), HELLO_MESH + COLLECTOR_SERVICE);
     const options = ['--node', node, '--run-dir', runDir, '--state-dir', join(dir, 'state')];
     const exporting = 'OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.default:4318';
     const inOwnNetns = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, type TestContext, test } from 'node:test';
-import { ECHO_IMAGE } from '../../testbed/kubernetes/cluster.ts';
 import { reportWire } from '../../testbed/observers/wire-report.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
 import { cluster, SKIP_NODES } from './cluster.testing.ts';
 import { InstalledMesh } from './installed.testing.ts';
-import { addressOf, ask, makeNamespace, runEchoPods } from './pods.testing.ts';
+import { addressOf, ask, makeJobs, makeNamespace, runEchoPods } from './pods.testing.ts';
 
 const SOON_MS = 60_000;
 const AGAIN_MS = 180_000;
@@ -28,14 +27,7 @@ describe('a node on which something goes wrong', { skip: SKIP_NODES }, () => {
   /** A pod of the node that asks another node as the first thing it does; resolves with its name when it was answered. */
   const startOne = async (): Promise<string> => {
     const name = `job-${number++}`;
-    const container = {
-      name: 'job',
-      image: ECHO_IMAGE,
-      imagePullPolicy: 'Never',
-      command: ['/echo', 'get', await urlOf(), '20s'],
-    };
-    const spec = { nodeName: NODE, restartPolicy: 'OnFailure', terminationGracePeriodSeconds: 0, containers: [container] };
-    await running().api.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop' }, spec }));
+    await makeJobs(running(), [name], { node: NODE, url: await urlOf() });
     await waitUntil(`end of ${name}`, AGAIN_MS, async () => {
       const phase = await kubectl('get', 'pod', name, '-n', 'shop', '-o', 'jsonpath={.status.phase}');
       return phase === 'Succeeded';

@@ -28,6 +28,23 @@ export async function runEchoPods(cluster: Cluster, pods: readonly EchoPod[]): P
   }
 }
 
+/** Pods of a node, of the label `job=yes`, that ask for this as the first thing they do, and end when they were answered. */
+export async function makeJobs(
+  cluster: Cluster,
+  names: readonly string[],
+  { node, url, namespace = 'shop' }: { node: string; url: string; namespace?: string },
+): Promise<void> {
+  const container = { name: 'job', image: ECHO_IMAGE, imagePullPolicy: 'Never', command: ['/echo', 'get', url, '20s'] };
+  const spec = { nodeName: node, restartPolicy: 'OnFailure', terminationGracePeriodSeconds: 0, containers: [container] };
+  const podNamed = (name: string) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels: { job: 'yes' } },
+    spec,
+  });
+  await cluster.api.apply(names.map((name) => JSON.stringify(podNamed(name))).join('\n---\n'));
+}
+
 /** The address of a pod. */
 export function addressOf(cluster: Cluster, { name, namespace }: EchoPod): Promise<string> {
   return cluster.kubectl('get', 'pod', name, '-n', namespace, '-o', 'jsonpath={.status.podIP}');

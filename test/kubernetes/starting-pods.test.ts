@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { ECHO_IMAGE } from '../../testbed/kubernetes/cluster.ts';
 import { reportWire } from '../../testbed/observers/wire-report.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
 import { cluster, SKIP_NODES } from './cluster.testing.ts';
 import { InstalledMesh } from './installed.testing.ts';
-import { addressOf, ask, type EchoPod, makeNamespace, runEchoPods } from './pods.testing.ts';
+import { addressOf, ask, type EchoPod, makeJobs, makeNamespace, runEchoPods } from './pods.testing.ts';
 
 const SOON_MS = 30_000;
 /** For many pods on this machine. */
@@ -28,18 +27,8 @@ describe('pods that start in the mesh', { skip: SKIP_NODES }, () => {
   const soon = (what: string, isSo: () => Promise<boolean>): Promise<unknown> => waitUntil(what, SOON_MS, isSo);
   const urlOf = async (pod: EchoPod): Promise<string> => `http://${await addressOf(running(), pod)}:8080/secret`;
   const onLink = <Result>(body: () => Promise<Result>) => running().captureLink(NODE, body, 'tcp port 15012');
-  /** Pods of the node that ask for this as the first thing they do, and end. */
-  const jobs = async (names: readonly string[], url: string, namespace = 'shop'): Promise<void> => {
-    const container = { name: 'job', image: ECHO_IMAGE, imagePullPolicy: 'Never', command: ['/echo', 'get', url, '20s'] };
-    const spec = { nodeName: NODE, restartPolicy: 'OnFailure', terminationGracePeriodSeconds: 0, containers: [container] };
-    const all = names.map((name) => ({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name, namespace, labels: { job: 'yes' } },
-      spec,
-    }));
-    await running().api.apply(all.map((one) => JSON.stringify(one)).join('\n---\n'));
-  };
+  const jobs = (names: readonly string[], url: string, namespace = 'shop'): Promise<void> =>
+    makeJobs(running(), names, { node: NODE, url, namespace });
   const phases = async (namespace = 'shop'): Promise<string[]> =>
     (await kubectl('get', 'pods', '-n', namespace, '-l', 'job=yes', '-o', 'jsonpath={.items[*].status.phase}')).split(' ');
   const haveEnded = async (count: number): Promise<boolean> =>
