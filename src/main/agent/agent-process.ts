@@ -20,6 +20,7 @@ import { chooseIo } from '#platform/io/choice/choose.ts';
 import { findCgroup2 } from '#platform/linux/cgroup/cgroup.ts';
 import { hostRanges, requireFreeRanges } from '#platform/linux/net/host-ranges.ts';
 import { HandedSockets } from '#platform/linux/netns/handed-sockets.ts';
+import { givingFreedBack } from '#platform/linux/process/garbage.ts';
 import { descriptorsMax } from '#platform/linux/process/processes.ts';
 import { agentClient } from '#platform/local-api/clients.ts';
 import { answers, requireFreeSocket, serveLocalSocket, socketFreed } from '#platform/local-api/serve-socket.ts';
@@ -137,6 +138,7 @@ async function startHeld(options: AgentProcessOptions, start: Start): Promise<Ru
     // Users before what they use: the agent counts in maps that the data path closes.
     closers: [
       closeReady,
+      givingFreedBack({ begun: discovery.synced, everyMs: AGENT.trimMs, collectsAfterMs: AGENT.collectMs }),
       () => parts.metrics.close(),
       () => agent.stop(),
       () => parts.closeClients(),

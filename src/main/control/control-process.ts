@@ -27,7 +27,7 @@ import type { PathNormalization } from '#model/waypoint/config.ts';
 import { systemClock } from '#platform/clock.ts';
 import { readCrds } from '#platform/files/crds.ts';
 import { serveControl } from '#platform/grpc/server.ts';
-import { givingFreedBack } from '#platform/linux/process/program-pages.ts';
+import { givingFreedBack } from '#platform/linux/process/garbage.ts';
 import { programStamp } from '#platform/program/installation.ts';
 import { systemRandom } from '#platform/random.ts';
 import { serveMetrics } from '#platform/telemetry/metrics-server.ts';
@@ -140,7 +140,7 @@ async function startOn(options: StartControlOptions, backing: Backing): Promise<
     const { address, close } = await serve(options, parts);
     closing.push(close);
     const metrics = await serveMetrics(parts.meters, options.stats, log);
-    closing.push(metrics.close, givingFreedBack(control.begun, CONTROL.trimMs));
+    closing.push(metrics.close, givingFreedBack({ begun: control.begun, everyMs: CONTROL.trimMs, collectsAfterMs: null }));
     const { trustDomain, rootNamespace } = mesh;
     const status = () =>
       control.status({ pid: process.pid, version: options.version, startedAt, address, trustDomain, rootNamespace });

@@ -3,12 +3,14 @@ import type { Clock } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { guardedClock, type Mishaps } from '#model/effects/mishaps.ts';
 import { AGENT } from '#model/settings/agents.ts';
+import { COMMAND } from '#model/settings/host.ts';
 import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { MeterDeltas } from '#model/telemetry/meter-deltas.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { sharedDelays, systemClock } from '#platform/clock.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Io } from '#platform/io/io.ts';
+import { collectGarbage } from '#platform/linux/process/garbage.ts';
 import { surviveMishaps } from '#platform/linux/process/last-resort.ts';
 import { commandLog } from '#platform/telemetry/log.ts';
 import { shareLog } from '#platform/telemetry/log-turns.ts';
@@ -33,6 +35,7 @@ export function beginThread(part: string, { log: memory, logLevel }: ThreadData)
   };
   surviveMishaps(mishaps);
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
+  clock.after(COMMAND.startedMs, collectGarbage);
   const log = commandLog(part, process.env, undefined, new SharedLogLevel('info', logLevel));
   return { port, io: chooseIo(process.env.WEFT_IO, clock, mishaps), clock, log, mishaps };
 }

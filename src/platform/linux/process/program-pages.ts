@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { toLastResort } from '#model/effects/mishaps.ts';
-import { systemClock } from '#platform/clock.ts';
-import { madvise, mallocTrim } from '#platform/ffi/libc.ts';
+import { madvise } from '#platform/ffi/libc.ts';
 
 /** madvise(2). Fixed by Linux. */
 const MADV_DONTNEED = 4;
@@ -39,16 +37,4 @@ export function unwrittenMappings(smaps: string, file: string): [from: number, t
     const [, from = '', to = '', mapped] = ENTRY.exec(entry) ?? [];
     return mapped === file && UNWRITTEN.test(entry) ? [[Number.parseInt(from, 16), Number.parseInt(to, 16)]] : [];
   });
-}
-
-/**
- * Gives back what was freed once `begun` is over, and again now and then: the buffers of a start, or of a change of very much, lie
- * between what is in use, where the C library keeps them. Returns how to end it.
- */
-export function givingFreedBack(begun: Promise<void>, everyMs: number): () => void {
-  const giveBack = (): void => {
-    mallocTrim(0);
-  };
-  begun.then(giveBack).catch(toLastResort);
-  return systemClock.every(everyMs, giveBack);
 }
