@@ -15,6 +15,7 @@ import { systemClock } from '#platform/clock.ts';
 import { ownHttp2 } from '#platform/http2/own-http2.testing.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Listener } from '#platform/io/io.ts';
+import { TlsOrigin } from '#platform/io/tls/originate.ts';
 import { jwtKeysOf } from '#platform/jwt/key-set.ts';
 import { ownTcpListener, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { SteppedClock } from '#platform/stepped-clock.testing.ts';
@@ -33,6 +34,7 @@ export const WAYPOINT_IDENTITY = parseIdentity('spiffe://cluster.local/ns/shop/s
 
 /** What carries the bytes of all rigs: two loops in one thread would wait for one another. */
 const io = chooseIo(process.env.WEFT_IO, systemClock, SILENT_MISHAPS);
+const origin = new TlsOrigin(io);
 
 /** One line of the waypoint's log. */
 export type LogLine = Record<string, unknown> & { message: string };
@@ -149,6 +151,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);
       },
+      originate: (stream, tls, protocol, deadlineMs) => origin.secure(stream, tls, protocol, deadlineMs),
       relay: relayed,
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: ownHttp2(clock),

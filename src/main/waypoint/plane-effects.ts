@@ -12,6 +12,7 @@ import type { AttestedFlows } from '#platform/bpf/attested-flows.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
+import { TlsOrigin } from '#platform/io/tls/originate.ts';
 import { jwtKeysOf } from '#platform/jwt/key-set.ts';
 import { boundSilence, ownTcpSocket } from '#platform/linux/netns/sockets.ts';
 import { pooledUuids, systemRandom } from '#platform/random.ts';
@@ -38,6 +39,7 @@ export function planeEffects({ io, flows, certificates, meters, clock, log, mish
   const credentials: PlaneEffects['credentials'] = (identity) => certificates.get(identity);
   const current = (identity: Identity): Credentials | null => certificates.current(identity);
   const dial = (ip: IpAddress, port: number): Promise<Dialled> => dialFrom(io, ip, port, true);
+  const origin = new TlsOrigin(io);
   return {
     ...{ meters, clock, random: systemRandom, log, mishaps, credentials, randomBytes },
     newUuid: pooledUuids(),
@@ -47,6 +49,7 @@ export function planeEffects({ io, flows, certificates, meters, clock, log, mish
     attest: (ends) => flows.find(ends),
     // The kernel goes direct to an endpoint of this node.
     dialDirect: (_workload, ip, port) => dialFrom(io, ip, port, false),
+    originate: (stream, tls, protocol, deadlineMs) => origin.secure(stream, tls, protocol, deadlineMs),
     relay: relayed,
     createPool: () => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
     createServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),

@@ -1,5 +1,6 @@
 import type { Scope, ServiceKey } from '#model/mesh/service.ts';
 import type { HttpSession } from '#model/waypoint/filters.ts';
+import type { UpstreamTls } from '#model/waypoint/upstream-tls.ts';
 
 /** What may be under way towards a destination at one time, in one waypoint; null: any number. */
 export type CircuitBreaker = {
@@ -121,6 +122,8 @@ export type DestinationSettings = {
   readonly retryBudget?: RetryBudget;
   readonly balancer?: Balancer;
   readonly locality?: Locality;
+  /** Towards endpoints outside of the mesh. */
+  readonly tls?: UpstreamTls;
   /** Of requests whose route says nothing of sessions. */
   readonly session?: HttpSession;
 };

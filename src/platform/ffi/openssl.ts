@@ -30,6 +30,8 @@ function loadSsl() {
     SSL_CTX_ctrl_text: find('long SSL_CTX_ctrl(uintptr_t context, int command, long number, const char *text)'),
     SSL_CTX_set_options: find('uint64_t SSL_CTX_set_options(uintptr_t context, uint64_t options)'),
     SSL_CTX_set_ciphersuites: find('int SSL_CTX_set_ciphersuites(uintptr_t context, const char *suites)'),
+    SSL_CTX_set_cipher_list: find('int SSL_CTX_set_cipher_list(uintptr_t context, const char *suites)'),
+    SSL_ctrl_text: find('long SSL_ctrl(uintptr_t ssl, int command, long number, const char *text)'),
     SSL_CTX_set_security_level: find('void SSL_CTX_set_security_level(uintptr_t context, int level)'),
     SSL_CTX_set_verify: find('void SSL_CTX_set_verify(uintptr_t context, int mode, void *callback)'),
     SSL_CTX_set_verify_depth: find('void SSL_CTX_set_verify_depth(uintptr_t context, int depth)'),

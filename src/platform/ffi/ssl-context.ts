@@ -6,12 +6,20 @@ import { type Address, alpnList, alpnSelector, openssl, opensslReason } from './
 /** What a context is made of. */
 export type SslContextOptions = {
   readonly role: 'client' | 'server';
-  /** PEM: our certificate first, then what leads to a root. */
-  readonly chain: string;
-  readonly key: string;
+  /** What we show; null: nothing. */
+  readonly own: {
+    /** PEM: our certificate first, then what leads to a root. */
+    readonly chain: string;
+    readonly key: string;
+  } | null;
   readonly roots: string;
-  readonly alpn: string;
+  /** Null: none is offered. */
+  readonly alpn: string | null;
+  /** Of a client: what the server is asked for by; null: it is not told. */
+  readonly serverName: string | null;
   readonly cipherSuites: readonly string[];
+  /** Those of TLS 1.2; empty: TLS 1.3 alone is spoken. */
+  readonly olderCipherSuites: readonly string[];
   /** Key agreements, the preferred one first. Those that this OpenSSL does not know are left out. */
   readonly groups: readonly string[];
 };
@@ -30,6 +38,7 @@ const CTRL = {
 const MODE = { partialWrite: 1, movingBuffer: 2, noAutoChain: 8, releaseBuffers: 16 } as const;
 const OPTION = { noTicket: 1n << 14n, noRenegotiation: 1n << 30n, noCompression: 1n << 17n } as const;
 const VERIFY = { peer: 1, failWithout: 2 } as const;
+const TLS_1_2 = 0x0303;
 const TLS_1_3 = 0x0304;
 /** No RSA below 2,048 bits, no SHA-1. */
 const SECURITY_LEVEL = 2;
@@ -44,7 +53,8 @@ export function liveSslContextCount(): number {
 /** SSL_CTX with an owner: alive until it is closed and its last connection is. */
 export class SslContext {
   readonly role: SslContextOptions['role'];
-  readonly alpn: string;
+  readonly alpn: string | null;
+  readonly serverName: string | null;
   #context: Address<'SSL_CTX'>;
   #users = 0;
   #closed = false;
@@ -53,6 +63,7 @@ export class SslContext {
   constructor(options: SslContextOptions) {
     this.role = options.role;
     this.alpn = options.alpn;
+    this.serverName = options.serverName;
     this.#context = openssl().SSL_CTX_new(openssl().TLS_method());
     need(this.#context !== 0, 'set up TLS');
     live++;
@@ -94,7 +105,8 @@ function configure(context: Address<'SSL_CTX'>, options: SslContextOptions): voi
   const ssl = openssl();
   ssl.ERR_clear_error();
   const control = (command: number, value: number): boolean => Number(ssl.SSL_CTX_ctrl(context, command, value, 0)) !== 0;
-  need(control(CTRL.minVersion, TLS_1_3) && control(CTRL.maxVersion, TLS_1_3), 'ask for TLS 1.3');
+  const oldest = options.olderCipherSuites.length === 0 ? TLS_1_3 : TLS_1_2;
+  need(control(CTRL.minVersion, oldest) && control(CTRL.maxVersion, TLS_1_3), 'ask for TLS 1.3');
   need(control(CTRL.mode, MODE.partialWrite | MODE.movingBuffer | MODE.noAutoChain | MODE.releaseBuffers), 'set up TLS');
   // These answer with what was before.
   control(CTRL.readAhead, 1);
@@ -106,14 +118,19 @@ function configure(context: Address<'SSL_CTX'>, options: SslContextOptions): voi
   need(ssl.SSL_CTX_set_num_tickets(context, 0) === 1, 'turn session tickets off');
   ssl.SSL_CTX_set_security_level(context, SECURITY_LEVEL);
   need(ssl.SSL_CTX_set_ciphersuites(context, options.cipherSuites.join(':')) === 1, 'choose cipher suites');
+  if (options.olderCipherSuites.length > 0)
+    need(ssl.SSL_CTX_set_cipher_list(context, options.olderCipherSuites.join(':')) === 1, 'choose cipher suites of TLS 1.2');
   // A question mark: not an error when it is unknown.
   const groups = options.groups.map((group) => `?${group}`).join(':');
   need(Number(ssl.SSL_CTX_ctrl_text(context, CTRL.groups, 0, groups)) === 1, 'choose key agreements');
   ssl.SSL_CTX_set_verify(context, VERIFY.peer | VERIFY.failWithout, null);
   ssl.SSL_CTX_set_verify_depth(context, TUNNEL.peerChainDepthMax);
-  useChain(context, options.chain);
-  useKey(context, options.key);
+  if (options.own !== null) {
+    useChain(context, options.own.chain);
+    useKey(context, options.own.key);
+  }
   useRoots(context, options.roots);
+  if (options.alpn === null) return;
   if (options.role === 'server') ssl.SSL_CTX_set_alpn_select_cb(context, alpnSelector(options.alpn), 0);
   else {
     const { buffer } = alpnList(options.alpn);

@@ -20,6 +20,11 @@ const WANT_WRITE = 3;
 const SYSCALL = 5;
 const ZERO_RETURN = 6;
 
+/** For SSL_ctrl. Fixed by OpenSSL. */
+const SET_SERVER_NAME = 55;
+/** The one type of server name. Fixed by RFC 6066 3. */
+const HOST_NAME = 0;
+
 const READ_AGAIN: SslFailure = { kind: 'again', wants: 'read' };
 const WRITE_AGAIN: SslFailure = { kind: 'again', wants: 'write' };
 const CLOSED: SslFailure = { kind: 'closed' };
@@ -65,6 +70,8 @@ export class Ssl {
       throw new WeftError('WEFT_FFI', 'OpenSSL has no memory for a connection', { remedy: 'give the process more memory' });
     }
     live++;
+    const { serverName } = context;
+    if (serverName !== null) openssl().SSL_ctrl_text(this.#ssl, SET_SERVER_NAME, HOST_NAME, serverName);
     if (context.role === 'server') openssl().SSL_set_accept_state(this.#ssl);
     else openssl().SSL_set_connect_state(this.#ssl);
   }

@@ -21,6 +21,19 @@ export type TlsOptions = {
   alpn: string;
 };
 
+/** What is asked of a server outside of the mesh: TLS 1.2 or newer, as the public Internet has it. */
+export type OutsideTlsOptions = {
+  role: 'outside';
+  /** PEM of the roots that the server's chain must lead to, and of no others. */
+  roots: string;
+  /** The one protocol that is offered; null: none is. */
+  alpn: string | null;
+  /** Whether it must be chosen. A server that knows nothing of such offers chooses none. */
+  needsAlpn: boolean;
+  /** What the server is asked for by (SNI); null: it is not told. */
+  serverName: string | null;
+};
+
 /** Compiled TlsOptions: shared by connections, and alive until the last of them is over after `close`. */
 export type TlsContext = { close(): void };
 
@@ -58,7 +71,7 @@ export type Io = {
   /** Connects a socket that was made elsewhere (in a namespace, marked, bound); owns the descriptor from here on. Without a promise when it is known at once. */
   connect(fd: number, to: Endpoint, deadlineMs: number): Dialled | Promise<Dialled>;
   /** Errors: WEFT_TLS with OpenSSL's reason: a chain, key or root that cannot be used. */
-  tlsContext(options: TlsOptions): TlsContext;
+  tlsContext(options: TlsOptions | OutsideTlsOptions): TlsContext;
   /**
    * Takes over a stream of `listen` or `connect` from which nothing was read. `deadlineMs`: for the whole handshake; null:
    * its caller has one. A `reset` of the stream meanwhile ends it: `gone`.

@@ -1,30 +1,17 @@
 import { formatIdentity, type Identity, sameIdentity, tryParseIdentity } from '#model/identity/identity.ts';
+import { subjectNames } from './subject-names.ts';
 
 /** Whether a peer's certificate is good for this connection; `reason` says what was presented and what was wanted. */
 export type IdentityVerdict = { kind: 'accepted'; peer: Identity } | { kind: 'rejected'; reason: string };
-
-/** One name of a subjectAltName in text form. Quotes mark a value with characters that do not belong there. */
-const NAME = /([A-Za-z][A-Za-z ]*):(?:("(?:[^"\\]|\\.)*")|([^",]*))(?:, |$)/y;
 
 /**
  * The URI names of a certificate, from the text form of its subjectAltName extension (as X509Certificate gives it).
  * Null when any name is malformed or a URI holds anything that had to be escaped (NUL, commas, quotes, …).
  */
 export function uriSans(subjectAltName: string): string[] | null {
-  const uris: string[] = [];
-  let at = 0;
-  while (at < subjectAltName.length) {
-    NAME.lastIndex = at;
-    const match = NAME.exec(subjectAltName);
-    if (match === null) return null;
-    const [whole, type, quoted, value] = match;
-    if (type === 'URI') {
-      if (quoted !== undefined || value === undefined) return null;
-      uris.push(value);
-    }
-    at += whole.length;
-  }
-  return uris;
+  const names = subjectNames(subjectAltName)?.filter(({ type }) => type === 'URI');
+  const uris = names?.flatMap(({ value }) => value ?? []);
+  return uris !== undefined && uris.length === names?.length ? uris : null;
 }
 
 /** Workload identities among the URI names of a certificate, in its order; none when the names are malformed. */

@@ -108,7 +108,11 @@ export class TcpConnection implements LiveConnection {
     // From now on it counts as load, so that a slow connect does not draw everybody else to the same endpoint.
     endpoint.active++;
     const timeoutMs = cluster?.settings.connection?.connectTimeoutMs ?? null;
-    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client, timeoutMs)
+    dial(this.#context.self, this.#context.effects, endpoint, this.#facts.client, {
+      timeoutMs,
+      tls: cluster?.settings.tls,
+      version: null,
+    })
       .then((outcome) => {
         cluster?.observe(endpoint, observationOf(outcome));
         if (outcome.kind === 'open') return this.#relay(outcome.stream, early);

@@ -33,6 +33,7 @@ function aPlane() {
     jwtKeys: () => null,
     randomBytes: (count) => new Uint8Array(count),
     dialDirect: () => assert.fail('nothing is dialled'),
+    originate: () => assert.fail('no TLS'),
     relay: () => assert.fail('nothing is relayed'),
     http2: { accept: () => assert.fail('no HTTP/2'), connect: () => assert.fail('no HTTP/2') },
     credentials: () => new Promise(() => {}),

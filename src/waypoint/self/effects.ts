@@ -1,6 +1,6 @@
 import type { IpAddress } from '#model/address/ip.ts';
 import type { JwtKeys } from '#model/authentication/judge.ts';
-import type { Dialled } from '#model/effects/byte-stream.ts';
+import type { ByteStream, Dialled } from '#model/effects/byte-stream.ts';
 import type { Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import type { Mishaps } from '#model/effects/mishaps.ts';
@@ -8,6 +8,7 @@ import type { Identity } from '#model/identity/identity.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { LineFormat } from '#model/telemetry/line-format.ts';
 import type { Span } from '#model/telemetry/trace.ts';
+import type { OriginatedTls } from '#model/waypoint/upstream-tls.ts';
 import type { TunnelPool } from '#protocol/hbone/transport.ts';
 import type { Http2Engine } from '#protocol/http/message.ts';
 import type { relayed } from '#protocol/stream/relay.ts';
@@ -41,6 +42,14 @@ export type WaypointEffects = {
   randomBytes(count: number): Uint8Array;
   /** Opens a plain connection to an endpoint on this node, or to one without HBONE. */
   dialDirect(workload: Workload, ip: IpAddress, port: number, client: ClientInfo): Promise<Dialled>;
+  /** TLS over what `dialDirect` has just opened, with a server that proves who it is. Never rejects. */
+  originate(
+    stream: ByteStream,
+    tls: OriginatedTls,
+    /** Offered by ALPN; null: none is. */
+    protocol: 'h2' | 'http/1.1' | null,
+    deadlineMs: number,
+  ): Promise<{ kind: 'open'; stream: ByteStream } | { kind: 'refused' | 'deadline'; why: string }>;
   /** Moves the bytes of what is not HTTP, or no longer. */
   relay: typeof relayed;
   /** Tunnels to endpoints on other nodes. */

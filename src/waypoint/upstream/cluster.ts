@@ -4,6 +4,7 @@ import { fitsBudget, RetryLedger } from '#model/resilience/budget.ts';
 import { type CircuitLimit, isReached } from '#model/resilience/circuit.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+import type { UpstreamTls } from '#model/waypoint/upstream-tls.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import { type Ejection, Ejections } from '#waypoint/upstream/ejections.ts';
 import { EndpointChoice } from '#waypoint/upstream/endpoint-choice.ts';
@@ -25,7 +26,18 @@ export class ClusterState {
   /** By the place of a locality; one where nothing is preferred. */
   readonly choices: EndpointChoice[] = [];
   readonly localities = new LocalityChoice();
+  #tls: { readonly written: string; readonly id: string } | null = null;
+
+  /** What tells this TLS from any other that is or was asked for; a configuration that says the same again changes nothing. */
+  tlsId(tls: UpstreamTls): string {
+    const written = JSON.stringify(tls);
+    if (this.#tls?.written !== written) this.#tls = { written, id: `tls-${++tlsIds}` };
+    return this.#tls.id;
+  }
 }
+
+/** Ids that were given away. */
+let tlsIds = 0;
 
 /** What a cluster asks and tells. */
 export type ClusterEffects = {
@@ -43,12 +55,15 @@ export type ClusterEffects = {
  */
 export class Cluster {
   readonly settings: DestinationSettings;
+  /** What tells its TLS from that of others; null: it has none. */
+  readonly tlsId: string | null;
   readonly #state: ClusterState;
   readonly #effects: ClusterEffects;
   #endpoints: readonly UpstreamEndpoint[] = [];
 
   constructor(settings: DestinationSettings, state: ClusterState, effects: ClusterEffects) {
     this.settings = settings;
+    this.tlsId = settings.tls === undefined ? null : state.tlsId(settings.tls);
     this.#state = state;
     this.#effects = effects;
     if (settings.outlierDetection === undefined) state.ejections.clear();

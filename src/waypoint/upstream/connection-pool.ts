@@ -21,7 +21,7 @@ type PoolEffects = {
   readonly counters: Counters;
   readonly mishaps: Mishaps;
   /** `timeoutMs`: how long it may take; null: as long as everywhere. */
-  dial(timeoutMs: number | null): Promise<DialOutcome>;
+  dial(version: HttpVersion, timeoutMs: number | null): Promise<DialOutcome>;
 };
 
 /** A server of HTTP/2 begins with its settings, as soon as it has the client's. */
@@ -224,11 +224,11 @@ export class ConnectionPool implements ClientOwner {
   }
 
   #openHttp1(timeoutMs: number | null): Promise<Acquired> {
-    return this.#dial((stream) => new Http1ClientConnection(stream, this), timeoutMs);
+    return this.#dial('http1', (stream) => new Http1ClientConnection(stream, this), timeoutMs);
   }
 
   async #openHttp2(timeoutMs: number | null = null): Promise<Acquired> {
-    const dialled = await this.#dial((stream) => this.#effects.http2.connect(stream, this), timeoutMs);
+    const dialled = await this.#dial('http2', (stream) => this.#effects.http2.connect(stream, this), timeoutMs);
     const acquired = dialled.kind === 'ready' ? await this.#settle(dialled.connection) : dialled;
     this.#pendingHttp2 = null;
     if (acquired.kind === 'ready') this.#http2.set(acquired.connection, this.#effects.clock.monotonicMs());
@@ -251,23 +251,27 @@ export class ConnectionPool implements ClientOwner {
   }
 
   /** From where an endpoint was that has left, nobody will answer. */
-  #outcome(timeoutMs: number | null): Promise<DialOutcome> {
+  #outcome(version: HttpVersion, timeoutMs: number | null): Promise<DialOutcome> {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#dialling.delete(giveUp);
         resolve({ kind: 'failed', problem: LEFT });
       };
       this.#dialling.add(giveUp);
-      this.#effects.dial(timeoutMs).then((outcome) => {
+      this.#effects.dial(version, timeoutMs).then((outcome) => {
         if (this.#dialling.delete(giveUp)) resolve(outcome);
         else if (outcome.kind === 'open') outcome.stream.reset();
       }, reject);
     });
   }
 
-  async #dial(connect: (stream: ByteStream) => ClientConnection, timeoutMs: number | null): Promise<Acquired> {
+  async #dial(
+    version: HttpVersion,
+    connect: (stream: ByteStream) => ClientConnection,
+    timeoutMs: number | null,
+  ): Promise<Acquired> {
     this.#open++;
-    const outcome = await this.#outcome(timeoutMs);
+    const outcome = await this.#outcome(version, timeoutMs);
     if (outcome.kind === 'failed') {
       this.#open--;
       this.#room.give(null);

@@ -3,23 +3,37 @@ import type { Dialled } from '#model/effects/byte-stream.ts';
 import { unreachable } from '#model/error.ts';
 import { openingOf, reachOf, type Tunnel } from '#model/path/reach.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
+import { tlsTowards, type UpstreamTls } from '#model/waypoint/upstream-tls.ts';
 import { describeTunnelStatus } from '#protocol/hbone/headers.ts';
-import type { UpstreamProblem } from '#protocol/http/message.ts';
+import type { HttpVersion, UpstreamProblem } from '#protocol/http/message.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { callerOf, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { DialOutcome } from '#waypoint/upstream/connection-pool.ts';
 
+/** As ALPN calls them. Fixed by RFC 7301 and RFC 9113 3.2. */
+const ALPN = { http1: 'http/1.1', http2: 'h2' } as const;
+
+/** How a connection is to be opened. */
+export type DialOptions = {
+  /** Of all of it; null: as everywhere, which is the most. */
+  readonly timeoutMs: number | null;
+  /** Of the cluster it is for. */
+  readonly tls: UpstreamTls | undefined;
+  /** What is to be spoken; null: not ours to know. */
+  readonly version: HttpVersion | null;
+};
+
 /**
- * Opens a byte stream to an endpoint: plainly on this node or where the endpoint has no HBONE, else through a
- * tunnel in which the endpoint proves the identity the mesh knows it by. Never throws. `timeoutMs`: null, as everywhere, which is the most.
+ * Opens a byte stream to an endpoint: on this node or where the endpoint has no HBONE directly, in TLS if that is asked for, else through a
+ * tunnel in which the endpoint proves the identity the mesh knows it by. Never throws.
  */
 export function dial(
   self: WaypointSelf,
   effects: WaypointEffects,
   endpoint: UpstreamEndpoint,
   client: ClientInfo,
-  timeoutMs: number | null = null,
+  { timeoutMs, tls, version }: DialOptions,
 ): Promise<DialOutcome> {
   return new Promise((resolve) => {
     let late = false;
@@ -34,7 +48,7 @@ export function dial(
       if (late && outcome.kind === 'open') outcome.stream.reset();
       else resolve(outcome);
     };
-    open(self, effects, endpoint, client).then(settle, (error: unknown) =>
+    open(self, effects, endpoint, client, { timeoutMs: withinMs, tls, version }).then(settle, (error: unknown) =>
       settle(failed('connect-failure', error instanceof Error ? error.message : String(error))),
     );
   });
@@ -45,18 +59,19 @@ async function open(
   effects: WaypointEffects,
   endpoint: UpstreamEndpoint,
   client: ClientInfo,
+  { timeoutMs, tls: wanted, version }: DialOptions & { readonly timeoutMs: number },
 ): Promise<DialOutcome> {
   const { workload, ip, port } = endpoint;
   const reach = reachOf(endpoint, workload.node === self.node);
-  switch (reach.kind) {
-    case 'plain':
-    case 'near':
-      return directly(await effects.dialDirect(workload, ip, port, client), endpoint);
-    case 'tunnel':
-      return openTunnel(self, effects, reach.tunnel, client);
-    default:
-      return unreachable(reach);
-  }
+  const tls = tlsTowards(wanted, reach.kind !== 'plain');
+  if (tls.kind === 'refused') return failed('connect-failure', `nothing is sent without TLS: ${tls.why}`);
+  if (reach.kind === 'tunnel') return openTunnel(self, effects, reach.tunnel, client);
+  const dialled = directly(await effects.dialDirect(workload, ip, port, client), endpoint);
+  if (tls.kind === 'none' || dialled.kind === 'failed') return dialled;
+  const protocol = version === null ? null : ALPN[version];
+  const secured = await effects.originate(dialled.stream, tls, protocol, timeoutMs);
+  if (secured.kind === 'open') return secured;
+  return failed(secured.kind === 'deadline' ? 'connect-timeout' : 'connect-failure', secured.why);
 }
 
 async function openTunnel(

@@ -13,6 +13,7 @@ import { locationIn, ownClient, type WaypointSelf } from '#waypoint/self/self.ts
 import type { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { KeptSlot } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
+import type { Cluster } from '#waypoint/upstream/cluster.ts';
 import { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
 
@@ -52,7 +53,7 @@ export class Upstreams {
   readonly #context: UpstreamsContext;
   readonly #location: () => ClientLocation;
   readonly #choices: KeptSlot<ServiceState, Choices>;
-  /** Connections by the principal they serve ('' for none): identities never share one (W8). */
+  /** Connections by the principal they serve ('' for none), and the TLS that is asked for: identities never share one (W8). */
   readonly #pools: KeptSlot<UpstreamEndpoint, Map<string, ConnectionPool>>;
 
   constructor(context: UpstreamsContext) {
@@ -103,19 +104,21 @@ export class Upstreams {
     return state.endpoint(mesh.workload(workload.uid) ?? workload, ip, port);
   }
 
-  /** The connections to an endpoint that serve `client`'s identity. */
-  pool(endpoint: UpstreamEndpoint, principal: string | null, client: ClientInfo): ConnectionPool {
-    const key = principal ?? '';
+  /** The connections to an endpoint that serve `client`'s identity, and none that were opened with other TLS than its cluster wants. */
+  pool(endpoint: UpstreamEndpoint, principal: string | null, client: ClientInfo, cluster: Cluster | null): ConnectionPool {
+    const tlsId = cluster?.tlsId ?? null;
+    const key = tlsId === null ? (principal ?? '') : `${principal ?? ''} ${tlsId}`;
     const pools = this.#pools.of(endpoint);
     const known = pools.get(key);
     if (known !== undefined) return known;
     const { self, effects, counters } = this.#context;
+    const tls = cluster?.settings.tls;
     const pool = new ConnectionPool({
       clock: effects.clock,
       http2: effects.http2,
       mishaps: effects.mishaps,
       counters,
-      dial: (timeoutMs) => dial(self, effects, endpoint, client, timeoutMs),
+      dial: (version, timeoutMs) => dial(self, effects, endpoint, client, { timeoutMs, tls, version }),
     });
     // A request that chose the endpoint before it left may still use it; nobody would sweep what stays behind.
     if (endpoint.gone) pool.retire();
@@ -133,7 +136,7 @@ export class Upstreams {
   /** The connections by which the waypoint asks an endpoint by itself, and for no client. */
   ownPool(endpoint: UpstreamEndpoint): ConnectionPool {
     const { self, mesh } = this.#context;
-    return this.pool(endpoint, formatIdentity(self.identity), ownClient(self, mesh));
+    return this.pool(endpoint, formatIdentity(self.identity), ownClient(self, mesh), null);
   }
 
   /** Pools that hold or held connections. */

@@ -173,10 +173,15 @@ function authorizersOf(
   });
 }
 
-/** The services that a route leads to. */
-function backendsOf({ backends }: { backends: readonly { service: ServiceKey | null }[] }): ServiceKey[] {
-  return backends.flatMap(({ service }) => service ?? []);
+/** The services that a route leads to, also with copies only. */
+function backendsOf({ backends, mirrors = [] }: Leading): ServiceKey[] {
+  return [...backends, ...mirrors].flatMap(({ service }) => service ?? []);
 }
+
+type Leading = {
+  backends: readonly { service: ServiceKey | null }[];
+  mirrors?: readonly { service: ServiceKey }[];
+};
 
 /** In order of key, so that a configuration does not change with the order in which policies came. */
 function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {

@@ -4,7 +4,7 @@ import type { Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { openssl } from '#platform/ffi/openssl.ts';
 import { SYSCALLS, type Syscalls } from '#platform/ffi/syscalls.ts';
-import type { Io, Listener, Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
+import type { Io, Listener, OutsideTlsOptions, Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { CoreTlsContext, Handshake, type Shaken } from '#platform/io/tls/handshake.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import { dial } from './dial.ts';
@@ -37,7 +37,7 @@ export class CoreIo implements Io {
     return dial(this.#host, this.#clock, fd, to, deadlineMs);
   }
 
-  tlsContext(options: TlsOptions): TlsContext {
+  tlsContext(options: TlsOptions | OutsideTlsOptions): TlsContext {
     return new CoreTlsContext(options);
   }
 

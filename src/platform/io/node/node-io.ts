@@ -7,7 +7,7 @@ import type { Clock } from '#model/effects/clock.ts';
 import { guard, type Mishaps } from '#model/effects/mishaps.ts';
 import { WeftError } from '#model/error.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
-import type { Io, Listener, Secured, SecureStream, TlsContext, TlsOptions } from '#platform/io/io.ts';
+import type { Io, Listener, OutsideTlsOptions, Secured, SecureStream, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { NodeStream } from './node-stream.ts';
 import { NodeTlsContext } from './node-tls.ts';
 import { Wire } from './wire.ts';
@@ -71,7 +71,7 @@ export class NodeIo implements Io {
     });
   }
 
-  tlsContext(options: TlsOptions): TlsContext {
+  tlsContext(options: TlsOptions | OutsideTlsOptions): TlsContext {
     return new NodeTlsContext(options);
   }
 

@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { messageOf, WeftError } from '#model/error.ts';
-import type { TlsContext, TlsOptions } from '#platform/io/io.ts';
+import type { OutsideTlsOptions, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { HBONE_CIPHER_SUITES, HBONE_GROUPS } from '#protocol/hbone/settings.ts';
+import { OUTSIDE_CIPHER_SUITES, OUTSIDE_GROUPS, OUTSIDE_OLDER_CIPHER_SUITES } from '#protocol/tls/outside.ts';
 import type { Wire } from './wire.ts';
 
 /** OpenSSL's SSL_OP_NO_TICKET: a resumed session would skip the check of the client's certificate. */
@@ -14,19 +15,26 @@ type Settle = (outcome: tls.TLSSocket | Error) => void;
 /** TLS of node:tls: what all connections of one role and certificate share. */
 export class NodeTlsContext implements TlsContext {
   readonly role: 'client' | 'server';
-  readonly #alpn: string;
+  readonly #alpn: string | null;
+  readonly #needsAlpn: boolean;
+  readonly #serverName: string | null;
   readonly #context: tls.SecureContext;
 
-  constructor({ role, chain, key, roots, alpn }: TlsOptions) {
-    this.role = role;
-    this.#alpn = alpn;
+  constructor(options: TlsOptions | OutsideTlsOptions) {
+    const isOutside = options.role === 'outside';
+    this.role = options.role === 'server' ? 'server' : 'client';
+    this.#alpn = options.alpn;
+    this.#needsAlpn = options.role !== 'outside' || options.needsAlpn;
+    this.#serverName = options.role === 'outside' ? options.serverName : null;
     try {
       // Without any, Node.js would trust the roots it brings along.
-      new X509Certificate(roots);
+      new X509Certificate(options.roots);
+      const suites = isOutside ? [...OUTSIDE_CIPHER_SUITES, ...OUTSIDE_OLDER_CIPHER_SUITES] : HBONE_CIPHER_SUITES;
       this.#context = tls.createSecureContext({
-        ...{ key, cert: chain, ca: roots, minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' },
-        ciphers: HBONE_CIPHER_SUITES.join(':'),
-        ecdhCurve: HBONE_GROUPS.join(':'),
+        ...(options.role === 'outside' ? {} : { key: options.key, cert: options.chain }),
+        ...{ ca: options.roots, minVersion: isOutside ? 'TLSv1.2' : 'TLSv1.3', maxVersion: 'TLSv1.3' },
+        ciphers: suites.join(':'),
+        ecdhCurve: (isOutside ? OUTSIDE_GROUPS : HBONE_GROUPS).join(':'),
         secureOptions: NO_TICKET,
       });
     } catch (cause) {
@@ -46,7 +54,8 @@ export class NodeTlsContext implements TlsContext {
     socket.on('error', settle);
     socket.on(this.role === 'client' ? 'secureConnect' : 'secure', () => {
       if (socket.destroyed) return;
-      if (socket.alpnProtocol === this.#alpn) settle(socket);
+      const chosen = socket.alpnProtocol === false ? null : socket.alpnProtocol;
+      if (chosen === this.#alpn || (chosen === null && !this.#needsAlpn)) settle(socket);
       else settle(new Error(`the peer did not ${this.role === 'client' ? 'choose' : 'ask for'} ${this.#alpn} (ALPN)`));
     });
     return socket;
@@ -56,7 +65,8 @@ export class NodeTlsContext implements TlsContext {
     return tls.connect({
       socket: wire,
       secureContext: this.#context,
-      ALPNProtocols: [this.#alpn],
+      ...(this.#alpn === null ? {} : { ALPNProtocols: [this.#alpn] }),
+      ...(this.#serverName === null ? {} : { servername: this.#serverName }),
       rejectUnauthorized: true,
       checkServerIdentity: () => undefined, // host names mean nothing here: the caller judges the identity
     });
@@ -68,7 +78,7 @@ export class NodeTlsContext implements TlsContext {
       secureContext: this.#context,
       requestCert: true,
       rejectUnauthorized: true,
-      ALPNProtocols: [this.#alpn],
+      ...(this.#alpn === null ? {} : { ALPNProtocols: [this.#alpn] }),
     });
     // What tls.Server does, which would want to listen: OpenSSL keeps the verdict on a chain until somebody asks.
     socket.prependListener('secure', () => {

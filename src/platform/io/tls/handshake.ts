@@ -2,24 +2,41 @@ import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { errnoName } from '#platform/ffi/libc.ts';
 import { opensslReason } from '#platform/ffi/openssl.ts';
 import { Ssl, type SslFailure } from '#platform/ffi/ssl.ts';
-import { SslContext } from '#platform/ffi/ssl-context.ts';
+import { SslContext, type SslContextOptions } from '#platform/ffi/ssl-context.ts';
 import type { Syscalls } from '#platform/ffi/syscalls.ts';
-import type { Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
+import type { OutsideTlsOptions, Secured, TlsContext, TlsOptions } from '#platform/io/io.ts';
 import { HBONE_CIPHER_SUITES, HBONE_GROUPS } from '#protocol/hbone/settings.ts';
+import { OUTSIDE_CIPHER_SUITES, OUTSIDE_GROUPS, OUTSIDE_OLDER_CIPHER_SUITES } from '#protocol/tls/outside.ts';
 import { TlsChannel } from './channel.ts';
 
-/** TLS 1.3 as the mesh speaks it, for one role and certificate. */
+/** TLS as the mesh speaks it, for one role and certificate, or as servers outside of it do. */
 export class CoreTlsContext implements TlsContext {
   readonly ssl: SslContext;
+  readonly needsAlpn: boolean;
 
   /** Errors: WEFT_TLS, WEFT_FFI. */
-  constructor(options: TlsOptions) {
-    this.ssl = new SslContext({ ...options, cipherSuites: HBONE_CIPHER_SUITES, groups: HBONE_GROUPS });
+  constructor(options: TlsOptions | OutsideTlsOptions) {
+    this.needsAlpn = options.role !== 'outside' || options.needsAlpn;
+    this.ssl = new SslContext(options.role === 'outside' ? outside(options) : ofMesh(options));
   }
 
   close(): void {
     this.ssl.close();
   }
+}
+
+function ofMesh({ role, chain, key, roots, alpn }: TlsOptions): SslContextOptions {
+  const suites = { cipherSuites: HBONE_CIPHER_SUITES, olderCipherSuites: [], groups: HBONE_GROUPS };
+  return { role, own: { chain, key }, roots, alpn, serverName: null, ...suites };
+}
+
+function outside({ roots, alpn, serverName }: OutsideTlsOptions): SslContextOptions {
+  const suites = {
+    cipherSuites: OUTSIDE_CIPHER_SUITES,
+    olderCipherSuites: OUTSIDE_OLDER_CIPHER_SUITES,
+    groups: OUTSIDE_GROUPS,
+  };
+  return { role: 'client', own: null, roots, alpn, serverName, ...suites };
 }
 
 /** What a handshake came to; `open` has a channel for the descriptor. */
@@ -76,9 +93,11 @@ export class Handshake {
 
   #judge(ssl: Ssl): void {
     const { calls, fd, context, clock, done } = this.#options;
-    const wanted = context.ssl.alpn;
+    const wanted = context.ssl.alpn ?? '';
     const peerChain = ssl.chain;
-    if (ssl.protocol !== wanted || peerChain.length === 0) {
+    const { protocol } = ssl;
+    const isAgreed = protocol === wanted || (protocol === '' && !context.needsAlpn);
+    if (!isAgreed || peerChain.length === 0) {
       const why = peerChain.length === 0 ? 'the peer has shown no certificate' : `the peer did not choose ${wanted} (ALPN)`;
       this.#end({ kind: 'refused', by: 'us', why });
       return;

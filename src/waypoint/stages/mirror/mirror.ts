@@ -62,7 +62,7 @@ const COUNTER = { answered: 'mirrorsAnswered', failed: 'mirrorsFailed', dropped:
 
 /** Null when its service has no endpoint; `close` is called once, when the copy is over. */
 function copyTo(exchange: Exchange, mirror: RouteMirror, parts: StageParts, close: () => void): MirroredRequest | null {
-  const { upstreams, counters, effects } = parts;
+  const { upstreams, clusters, counters, effects } = parts;
   const { connection, route } = exchange;
   const service = upstreams.service(mirror.service, mirror.port, familyFor(connection.destination.address), mirror.subset);
   const endpoint = service === null ? null : pickLeastLoaded(service.set, effects.random);
@@ -72,10 +72,12 @@ function copyTo(exchange: Exchange, mirror: RouteMirror, parts: StageParts, clos
     return null;
   }
   endpoint.active++;
+  // Of what is said of its service, nothing holds for a copy but how its endpoint is spoken to.
+  const cluster = clusters.of(exchange.bound, mirror.service, mirror.port, mirror.subset);
   const copy: MirroredRequest = new MirroredRequest(
     ownHead(upstreamHead(exchange)),
     {
-      pool: upstreams.pool(endpoint, connection.principal, connection.client),
+      pool: upstreams.pool(endpoint, connection.principal, connection.client, cluster),
       version: upstreamVersion(service.appProtocol, exchange.request),
       cancelTimer: effects.clock.after(route?.requestTimeoutMs ?? WAYPOINT.mirrorMs, () => copy.abandon()),
     },

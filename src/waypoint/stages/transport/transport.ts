@@ -17,7 +17,7 @@ export function transportStage({ effects, upstreams }: StageParts): Stage {
       const { endpoint } = attempt;
       if (endpoint === null) return replyWith(noHealthyUpstream(exchange));
       const { principal, client } = exchange.connection;
-      send({ exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client) }, effects.mishaps);
+      send({ exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client, attempt.cluster) }, effects.mishaps);
       return CARRIED;
     },
   };
