@@ -151,8 +151,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
         dials.push({ uid: workload.uid, ip, port, client: `${client.address}:${client.port}` });
         return connect(ip, port);
       },
-      originate: (stream, tls, protocol, deadlineMs) => origin.secure(stream, tls, protocol, deadlineMs),
-      relay: relayed,
+      ...{ originate: origin.secure.bind(origin), relay: relayed },
       tunnels: options.tunnelPool ?? plainTunnels(tunnels),
       http2: ownHttp2(clock),
       tracing: null,

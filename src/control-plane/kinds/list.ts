@@ -4,6 +4,7 @@ import { registeredEndpoints } from '#control-plane/mesh/registered-endpoints.ts
 import { waypointGuards } from '#control-plane/mesh/waypoint-guards.ts';
 import { workloads } from '#control-plane/mesh/workloads.ts';
 import { authorizationPolicyKind } from './authorization-policy/kind.ts';
+import { backendTlsPolicyKind } from './backend-tls-policy/kind.ts';
 import { configMapKind } from './config-map/kind.ts';
 import { destinationRuleKind } from './destination-rule/kind.ts';
 import { gatewayKind } from './gateway/kind.ts';
@@ -47,6 +48,7 @@ export const KINDS: readonly KindDefinition[] = [
   referenceGrantKind,
   trafficPolicyKind,
   backendPolicyKind,
+  backendTlsPolicyKind,
   telemetryKind,
   serviceEntryKind,
   virtualServiceKind,

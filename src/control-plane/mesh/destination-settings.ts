@@ -1,4 +1,5 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
+import { ATTACHED_TLS, tlsSpeaker } from '#control-plane/mesh/backend-tls.ts';
 import { DESTINATION_RULES, type RulePolicy, rulesAbout } from '#control-plane/mesh/destination-rules.ts';
 import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
 import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
@@ -9,7 +10,7 @@ import type { ServiceKey } from '#model/mesh/service.ts';
 import { type DestinationSettings, HASH_RING_SIZE, type ServiceDestination } from '#model/waypoint/destination-settings.ts';
 
 /** Tables that settings are looked up in. */
-export const SETTINGS_TABLES = [...HOST_TABLES, DESTINATION_RULES, ATTACHED_TRAFFIC] as const;
+export const SETTINGS_TABLES = [...HOST_TABLES, DESTINATION_RULES, ATTACHED_TRAFFIC, ATTACHED_TLS] as const;
 
 type SettingsMesh = MeshReader<(typeof SETTINGS_TABLES)[number]>;
 
@@ -45,8 +46,8 @@ function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh)
   const names = portNames(host, mesh);
   // A port that only a subset speaks of has settings of its own for the whole destination as well: the same as every other.
   const portsSaid = [policy, ...subsets.values()].flatMap((one) => one?.ports.map(({ port }) => port) ?? []);
-  // TrafficPolicies name ports, waypoints number them.
-  const portsNamed = [...names].filter(([, name]) => Object.keys(trafficOf(host, name, mesh)).length > 0).map(([port]) => port);
+  // Policies name ports, waypoints number them.
+  const portsNamed = [...names].filter(([, name]) => Object.keys(policiesOf(host, name, mesh)).length > 0).map(([port]) => port);
   const ports = [null, ...[...new Set([...portsSaid, ...portsNamed])].sort((a, b) => a - b)];
   // In a fixed order, so that a configuration does not change with the order in which rules came.
   return [null, ...[...subsets.keys()].sort(compareText)].flatMap((subset) =>
@@ -57,8 +58,8 @@ function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh)
       };
       // Of a whole service first: what is said of its port goes before that.
       const ofPolicies = {
-        ...trafficOf(host, null, mesh),
-        ...(port === null ? {} : trafficOf(host, names.get(port) ?? null, mesh)),
+        ...policiesOf(host, null, mesh),
+        ...(port === null ? {} : policiesOf(host, names.get(port) ?? null, mesh)),
       };
       return { service: host.key, port, subset, ...withLocality(ofRules, { ...ofRules, ...ofPolicies }) };
     }),
@@ -102,6 +103,12 @@ function affinityOf({ id }: NamedHost, mesh: SettingsMesh): Pick<DestinationSett
   return keepsClients
     ? { balancer: { kind: 'hash', key: { kind: 'address' }, table: { kind: 'ring', size: HASH_RING_SIZE } } }
     : {};
+}
+
+/** What policies say of a service, or of one of its ports. */
+function policiesOf(host: NamedHost, section: string | null, mesh: SettingsMesh): DestinationSettings {
+  const tls = tlsSpeaker(mesh, host.owner, section)?.tls;
+  return { ...trafficOf(host, section, mesh), ...(tls && { tls }) };
 }
 
 /** What TrafficPolicies say of a service, or of one of its ports. */

@@ -45,6 +45,17 @@ export function whyNotEnforced(target: PolicyTarget, namespace: string, mesh: Po
   }
 }
 
+/** The ports of a target, which sections name; those of all hosts of an entry are the same. */
+export function targetPorts(
+  { kind, name }: PolicyTarget,
+  namespace: string,
+  mesh: PolicyMesh,
+): readonly { name: string; port: number }[] {
+  const key = `${namespace}/${name}`;
+  if (kind === 'Service') return mesh.get(SERVICES, key)?.ports ?? [];
+  return mesh.valuesBy(ENTRY_HOSTS, 'owner', `${kind} ${key}`)[0]?.ports ?? [];
+}
+
 /** A service without a waypoint of ours has nobody who would enforce the policy. */
 function serviceMiss(key: string, name: string, namespace: string, mesh: PolicyMesh): TargetMiss | null {
   if (mesh.get(SERVICES, key) === null) {

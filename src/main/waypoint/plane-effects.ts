@@ -49,7 +49,7 @@ export function planeEffects({ io, flows, certificates, meters, clock, log, mish
     attest: (ends) => flows.find(ends),
     // The kernel goes direct to an endpoint of this node.
     dialDirect: (_workload, ip, port) => dialFrom(io, ip, port, false),
-    originate: (stream, tls, protocol, deadlineMs) => origin.secure(stream, tls, protocol, deadlineMs),
+    originate: origin.secure.bind(origin),
     relay: relayed,
     createPool: () => createClientPool({ io, dial, credentials, current, clock, random: systemRandom, log, mishaps }),
     createServer: (server) => createHboneServer({ ...server, io, clock, log, mishaps }),

@@ -17,6 +17,9 @@ export type UpstreamTls =
   /** Not at all: what is to be encrypted cannot be, and must not go in clear. */
   | { readonly kind: 'refused'; readonly why: string };
 
+/** `id` tells it from any other TLS that is or was asked for: connections are shared by those alone that ask for the same. */
+export type DistinctTls = { readonly id: string; readonly wanted: UpstreamTls };
+
 /** How one endpoint is spoken to. `none`: as it is, since the tunnel of the mesh encrypts, or nothing was asked for. */
 export type EndpointTls = UpstreamTls | { readonly kind: 'none' };
 

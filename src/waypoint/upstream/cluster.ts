@@ -4,7 +4,7 @@ import { fitsBudget, RetryLedger } from '#model/resilience/budget.ts';
 import { type CircuitLimit, isReached } from '#model/resilience/circuit.ts';
 import type { Observation } from '#model/resilience/outlier.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
-import type { UpstreamTls } from '#model/waypoint/upstream-tls.ts';
+import type { DistinctTls, UpstreamTls } from '#model/waypoint/upstream-tls.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import { type Ejection, Ejections } from '#waypoint/upstream/ejections.ts';
 import { EndpointChoice } from '#waypoint/upstream/endpoint-choice.ts';
@@ -28,11 +28,11 @@ export class ClusterState {
   readonly localities = new LocalityChoice();
   #tls: { readonly written: string; readonly id: string } | null = null;
 
-  /** What tells this TLS from any other that is or was asked for; a configuration that says the same again changes nothing. */
-  tlsId(tls: UpstreamTls): string {
-    const written = JSON.stringify(tls);
+  /** A configuration that says the same again changes nothing. */
+  distinct(wanted: UpstreamTls): DistinctTls {
+    const written = JSON.stringify(wanted);
     if (this.#tls?.written !== written) this.#tls = { written, id: `tls-${++tlsIds}` };
-    return this.#tls.id;
+    return { id: this.#tls.id, wanted };
   }
 }
 
@@ -55,15 +55,15 @@ export type ClusterEffects = {
  */
 export class Cluster {
   readonly settings: DestinationSettings;
-  /** What tells its TLS from that of others; null: it has none. */
-  readonly tlsId: string | null;
+  /** Null: none is asked for. */
+  readonly tls: DistinctTls | null;
   readonly #state: ClusterState;
   readonly #effects: ClusterEffects;
   #endpoints: readonly UpstreamEndpoint[] = [];
 
   constructor(settings: DestinationSettings, state: ClusterState, effects: ClusterEffects) {
     this.settings = settings;
-    this.tlsId = settings.tls === undefined ? null : state.tlsId(settings.tls);
+    this.tls = settings.tls === undefined ? null : state.distinct(settings.tls);
     this.#state = state;
     this.#effects = effects;
     if (settings.outlierDetection === undefined) state.ejections.clear();

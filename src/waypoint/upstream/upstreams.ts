@@ -7,13 +7,13 @@ import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { AppProtocol, Scope, Service, ServiceKey } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { Subset } from '#model/routing/subsets.ts';
+import type { DistinctTls } from '#model/waypoint/upstream-tls.ts';
 import type { Counters } from '#waypoint/self/counters.ts';
 import type { ClientInfo, WaypointEffects } from '#waypoint/self/effects.ts';
 import { locationIn, ownClient, type WaypointSelf } from '#waypoint/self/self.ts';
 import type { ServiceState, UpstreamEndpoint } from '#waypoint/state/kept.ts';
 import type { KeptSlot } from '#waypoint/state/slots.ts';
 import type { WaypointState } from '#waypoint/state/waypoint-state.ts';
-import type { Cluster } from '#waypoint/upstream/cluster.ts';
 import { ConnectionPool } from '#waypoint/upstream/connection-pool.ts';
 import { dial } from '#waypoint/upstream/dial.ts';
 
@@ -104,21 +104,19 @@ export class Upstreams {
     return state.endpoint(mesh.workload(workload.uid) ?? workload, ip, port);
   }
 
-  /** The connections to an endpoint that serve `client`'s identity, and none that were opened with other TLS than its cluster wants. */
-  pool(endpoint: UpstreamEndpoint, principal: string | null, client: ClientInfo, cluster: Cluster | null): ConnectionPool {
-    const tlsId = cluster?.tlsId ?? null;
-    const key = tlsId === null ? (principal ?? '') : `${principal ?? ''} ${tlsId}`;
+  /** The connections to an endpoint that serve `client`'s identity, and none that were opened with other TLS than is asked for; null: without. */
+  pool(endpoint: UpstreamEndpoint, principal: string | null, client: ClientInfo, tls: DistinctTls | null): ConnectionPool {
+    const key = tls === null ? (principal ?? '') : `${principal ?? ''} ${tls.id}`;
     const pools = this.#pools.of(endpoint);
     const known = pools.get(key);
     if (known !== undefined) return known;
     const { self, effects, counters } = this.#context;
-    const tls = cluster?.settings.tls;
     const pool = new ConnectionPool({
       clock: effects.clock,
       http2: effects.http2,
       mishaps: effects.mishaps,
       counters,
-      dial: (version, timeoutMs) => dial(self, effects, endpoint, client, { timeoutMs, tls, version }),
+      dial: (version, timeoutMs) => dial(self, effects, endpoint, client, { timeoutMs, tls: tls?.wanted, version }),
     });
     // A request that chose the endpoint before it left may still use it; nobody would sweep what stays behind.
     if (endpoint.gone) pool.retire();

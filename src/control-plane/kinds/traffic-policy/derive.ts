@@ -4,10 +4,8 @@ import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
-import { type PolicyTarget, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
+import { type PolicyTarget, TARGET_READS, targetName, targetPorts, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { listPorts } from '#control-plane/mesh/route-backends.ts';
-import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
-import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker, speakerOf } from '#control-plane/mesh/traffic-policies.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
@@ -98,7 +96,7 @@ type HostTarget = PolicyTarget & Pick<TrafficTarget, 'section'>;
 function hostMiss(target: HostTarget, path: FieldPath, namespace: string, mesh: StatusMesh): Miss | null {
   const miss = whyNotEnforced(target, namespace, mesh);
   if (miss?.reason === 'TargetNotFound') return notFound(path, miss.message, miss.remedy);
-  const ports = portsOf(target, namespace, mesh);
+  const ports = targetPorts(target, namespace, mesh);
   if (target.section !== null && !ports.some(({ name }) => name === target.section)) {
     const message = `${targetName(target, namespace)} has no port called ${target.section} (ports: ${listPorts({ ports })})`;
     return notFound([...path, 'sectionName'], message, 'use the name of a port');
@@ -106,13 +104,6 @@ function hostMiss(target: HostTarget, path: FieldPath, namespace: string, mesh: 
   if (miss === null) return null;
   const { reason, message, remedy } = miss;
   return { condition: 'Programmed', reason, problem: warningAt('WEFT_NOT_ENFORCED', path, message, remedy) };
-}
-
-/** Those of all hosts of an entry are the same. */
-function portsOf({ kind, name }: PolicyTarget, namespace: string, mesh: StatusMesh): readonly { name: string; port: number }[] {
-  const key = `${namespace}/${name}`;
-  if (kind === 'Service') return mesh.get(SERVICES, key)?.ports ?? [];
-  return mesh.valuesBy(ENTRY_HOSTS, 'owner', `${kind} ${key}`)[0]?.ports ?? [];
 }
 
 type RouteTarget = TrafficTarget & { kind: 'HTTPRoute' | 'GRPCRoute' };

@@ -3,11 +3,12 @@ import type { Condition } from '#control-plane/index/index-delta.ts';
 import { falseCondition, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { waypointNeeds } from '#control-plane/mesh/auto-waypoints.ts';
+import type { BackendTarget } from '#control-plane/mesh/backend-targets.ts';
 import { servicesOfTargets, TARGET_READS, targetName, whyNotEnforced } from '#control-plane/mesh/policy-targets.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
-import type { BackendPolicyResource, BackendTarget } from './schema.ts';
+import type { BackendPolicyResource } from './schema.ts';
 
 /** Policies as they were read. */
 export const BACKEND_POLICIES = tableOf<BackendPolicyResource>()('backend-policies');

@@ -1,31 +1,19 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
+import { BACKEND_STATUS, type BackendTarget, checkBackendTargets, isBackendTarget } from '#control-plane/mesh/backend-targets.ts';
+import { checkSession } from '#control-plane/mesh/request-routes/check-session.ts';
 import { readSession } from '#control-plane/mesh/request-routes/read-session.ts';
-import { readRetryBudget } from '#control-plane/mesh/request-routes/retry-budget.ts';
-import type { OwnStatus } from '#control-plane/resources/cluster-kind.ts';
+import { checkRetryBudget, readRetryBudget } from '#control-plane/mesh/request-routes/retry-budget.ts';
 import { eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
+import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
-import { fieldOf } from '#control-plane/resources/stand-in.ts';
-import { checkBackendPolicy } from './check.ts';
 import { attachedBackendPolicies, BACKEND_POLICIES, backendPolicyNeeds, backendPolicyStatus } from './derive.ts';
-import { type BackendPolicyResource, type BackendTarget, isBackendTarget, type RawBackendPolicy } from './schema.ts';
+import type { BackendPolicyResource, RawBackendPolicy } from './schema.ts';
 
 /** What becomes of each field of an XBackendTrafficPolicy. */
 const FIELDS: FieldTable = {
   ...eachField('spec.targetRefs[].', 'group kind name'),
   ...eachField('spec.retryConstraint.', 'budget.percent budget.interval minRetryRate.count minRetryRate.interval'),
   ...eachField('spec.sessionPersistence.', 'sessionName absoluteTimeout type cookieConfig.lifetimeType'),
-};
-
-/** An entry for each target that is ours, however little else of the policy is right. */
-const POLICY_STATUS: OwnStatus = {
-  form: 'ancestors',
-  types: [],
-  refused(spec) {
-    const refs = fieldOf(spec, 'targetRefs');
-    const list: unknown[] = Array.isArray(refs) ? refs : [];
-    const parents = list.flatMap((ref, at) => (isBackendTarget(fieldOf(ref, 'kind'), fieldOf(ref, 'group')) ? [at] : []));
-    return [{ type: 'Accepted', reason: 'Invalid', parents }];
-  },
 };
 
 /** How an XBackendTrafficPolicy of the Gateway API is read: waypoints treat what they send to its backends by it. */
@@ -36,7 +24,7 @@ export const backendPolicyKind = defineKind<RawBackendPolicy, BackendPolicyResou
   namespaced: true,
   schema: { kind: 'crd', file: 'gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml' },
   unknownFields: 'error',
-  cluster: { status: POLICY_STATUS },
+  cluster: { status: BACKEND_STATUS },
   fields: FIELDS,
   check: checkBackendPolicy,
   read: readBackendPolicy,
@@ -63,4 +51,27 @@ function readBackendPolicy({ spec }: RawBackendPolicy, metadata: Metadata): Back
       ...(sessionPersistence && { session: readSession(sessionPersistence) }),
     },
   };
+}
+
+const CONSTRAINT = ['spec', 'retryConstraint'];
+const BUDGET = {
+  interval: [...CONSTRAINT, 'budget', 'interval'],
+  leastInterval: [...CONSTRAINT, 'minRetryRate', 'interval'],
+  // Fixed by the Gateway API: only nothing at all is too little.
+  leastMs: 1,
+};
+
+/** What the schema cannot say of an XBackendTrafficPolicy. */
+function checkBackendPolicy({ spec }: RawBackendPolicy): Problem[] {
+  const { targetRefs, retryConstraint: { budget, minRetryRate } = {}, sessionPersistence } = spec;
+  const problems = [
+    ...checkBackendTargets(targetRefs),
+    ...checkRetryBudget({ ...budget, ...(minRetryRate && { minRetryRate }) }, BUDGET),
+    ...checkSession(spec, ['spec']),
+  ];
+  if (spec.retryConstraint === undefined && sessionPersistence === undefined) {
+    const remedy = 'add retryConstraint or sessionPersistence';
+    problems.push(warningAt('WEFT_LIKELY_MISTAKE', ['spec'], 'the policy says nothing', remedy));
+  }
+  return problems;
 }

@@ -77,7 +77,7 @@ function copyTo(exchange: Exchange, mirror: RouteMirror, parts: StageParts, clos
   const copy: MirroredRequest = new MirroredRequest(
     ownHead(upstreamHead(exchange)),
     {
-      pool: upstreams.pool(endpoint, connection.principal, connection.client, cluster),
+      pool: upstreams.pool(endpoint, connection.principal, connection.client, cluster?.tls ?? null),
       version: upstreamVersion(service.appProtocol, exchange.request),
       cancelTimer: effects.clock.after(route?.requestTimeoutMs ?? WAYPOINT.mirrorMs, () => copy.abandon()),
     },

@@ -17,7 +17,10 @@ export function transportStage({ effects, upstreams }: StageParts): Stage {
       const { endpoint } = attempt;
       if (endpoint === null) return replyWith(noHealthyUpstream(exchange));
       const { principal, client } = exchange.connection;
-      send({ exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client, attempt.cluster) }, effects.mishaps);
+      send(
+        { exchange, attempt, carrier, pool: upstreams.pool(endpoint, principal, client, attempt.cluster?.tls ?? null) },
+        effects.mishaps,
+      );
       return CARRIED;
     },
   };
