@@ -11,6 +11,16 @@ export const IO_SETTINGS = {
       'bytes',
       'Read at once. Large, so that a bulk transfer costs few calls; there is only one such buffer in a loop.',
     ),
+    sharedReadBytes: setting(
+      64 * KIB,
+      'bytes',
+      'Read at once while others with much to read wait for their turn: some 0.2 ms with what is written of it.',
+    ),
+    turnMs: setting(
+      0.5,
+      'ms',
+      'How long a turn lasts before connections with much to read wait for the next ones, also if less than `turnBytesMax` was moved: on a machine with much else to do the same bytes take longer.',
+    ),
     turnBytesMax: setting(
       512 * KIB,
       'bytes',

@@ -28,8 +28,11 @@ function writeOn(stream: ByteStream): void {
   fill();
 }
 
-/** A node's agent with this many bulk transfers, and a message of another's meanwhile: how many bytes of theirs come before it. */
-async function bytesBeforeMessage(): Promise<number> {
+/**
+ * A node's agent with so many bulk transfers, and a message of another's meanwhile: how many bytes of theirs come before it, and the
+ * most that was read of one at once.
+ */
+async function besideBulk(transfers: number): Promise<{ bytesBefore: number; bytesAtOnce: number }> {
   const mishaps = keptMishaps();
   const clock = new SteppedClock();
   const maker = tcpPairs({ io: new CoreIo(clock, mishaps), clock, mishaps });
@@ -43,11 +46,14 @@ async function bytesBeforeMessage(): Promise<number> {
     const [near, far] = await pair();
     const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
     const { promise: underWay, resolve: begin } = Promise.withResolvers<void>();
-    let bulkBytes = 0;
+    let [bulkBytes, bytesAtOnce] = [0, 0];
     const bulk = reader({
       bytes(_buffer, start, end) {
         bulkBytes += end - start;
-        if (bulkBytes >= UNDER_WAY_BYTES) begin();
+        if (bulkBytes >= UNDER_WAY_BYTES) {
+          begin();
+          bytesAtOnce = Math.max(bytesAtOnce, end - start);
+        }
         return end - start;
       },
     });
@@ -60,7 +66,7 @@ async function bytesBeforeMessage(): Promise<number> {
         },
       }),
     );
-    for (let at = 0; at < BULK; at++) {
+    for (let at = 0; at < transfers; at++) {
       const [from, to] = await pair();
       to.read(bulk);
       writeOn(from);
@@ -69,7 +75,7 @@ async function bytesBeforeMessage(): Promise<number> {
     const before = bulkBytes;
     near.write(CHUNK, 0, 64);
     await arrived;
-    return bulkBytes - before;
+    return { bytesBefore: bulkBytes - before, bytesAtOnce };
   } finally {
     for (const stream of all) stream.reset();
     maker.close();
@@ -78,6 +84,12 @@ async function bytesBeforeMessage(): Promise<number> {
 }
 
 test('a message waits for no more than the rest of one turn and the beginning of the next, however many have much to move', async () => {
-  const bytes = await bytesBeforeMessage();
-  assert.ok(bytes <= 4 * (IO.turnBytesMax + IO.readBytes), `${bytes} bytes of bulk came before it`);
+  const { bytesBefore, bytesAtOnce } = await besideBulk(BULK);
+  assert.ok(bytesBefore <= 4 * (IO.turnBytesMax + IO.readBytes), `${bytesBefore} bytes of bulk came before it`);
+  assert.ok(bytesAtOnce <= IO.sharedReadBytes, `${bytesAtOnce} bytes were read of one while others waited`);
+});
+
+test('one that has much to move alone is read from in large pieces', async () => {
+  const { bytesAtOnce } = await besideBulk(1);
+  assert.ok(bytesAtOnce > IO.sharedReadBytes, `${bytesAtOnce} bytes at most`);
 });

@@ -59,6 +59,8 @@ export class Loop {
   /** Those with much to move, by the address of their peer: on a node that is whose they are. */
   readonly #much = new FairQueue<Task>();
   #movedBytes = 0;
+  /** When those began who are served now: of an event, or in their turn. */
+  #beganMs = 0;
   #keepAlive: NodeJS.Timeout | null = null;
   #running = false;
   #isLibuvReady = false;
@@ -133,9 +135,14 @@ export class Loop {
     this.#movedBytes += bytes;
   }
 
-  /** So many have been in this turn that who has many more should wait, by `inTurn`. */
+  /** So many have been in this turn, or it has taken so long, that who has many more should wait, by `inTurn`. */
   get isFull(): boolean {
-    return this.#movedBytes >= IO.turnBytesMax;
+    return this.#movedBytes >= IO.turnBytesMax || performance.now() - this.#beganMs >= IO.turnMs;
+  }
+
+  /** Others wait for their turn: who has much to move waits behind them, and goes on by small pieces. */
+  get isCrowded(): boolean {
+    return this.#much.size > 0;
   }
 
   /** When it is the turn of `owner`, and of this among all that it has waiting. */
@@ -172,6 +179,7 @@ export class Loop {
       if (count < 0 && count !== -ERRNO.interrupted) throw unusable(`epoll_wait: ${errnoName(-count)}`);
       if (waits) this.#libuv.updateTime();
       this.#movedBytes = 0;
+      this.#beganMs = performance.now();
       for (let at = 0; at < count; at++) this.#tell(this.#list.slot(at), this.#list.generation(at), this.#list.events(at));
       this.#finish();
       this.#moveMuch();
@@ -204,6 +212,7 @@ export class Loop {
   #moveMuch(): void {
     if (this.#much.size === 0) return;
     this.#movedBytes = 0;
+    this.#beganMs = performance.now();
     // Each at most once: what waits anew was served just now.
     for (let left = this.#much.size; left > 0 && !this.isFull; left--) {
       try {

@@ -84,7 +84,7 @@ export class Receiver implements Task {
   ready(): boolean {
     if (this.#waitsItsTurn) return true;
     const { awaits } = this;
-    if (awaits === READY.read && this.#isMuch && this.#loop.isFull) this.#waitItsTurn();
+    if (awaits === READY.read && this.#isMuch && (this.#loop.isCrowded || this.#loop.isFull)) this.#waitItsTurn();
     else if (awaits === READY.read) this.#receive();
     else if (awaits === READY.peerEnd) this.#peek();
     return awaits !== 0;
@@ -116,7 +116,8 @@ export class Receiver implements Task {
   /** No more than can go on: what a stalled sink has been handed, somebody has to keep. */
   get #room(): number {
     const wanted = this.#reader?.room?.() ?? Number.POSITIVE_INFINITY;
-    return Math.min(this.#loop.input.length - HEADROOM_BYTES, Math.max(IO.muchBytes, wanted));
+    const bytesMax = this.#loop.isCrowded ? IO.sharedReadBytes : this.#loop.input.length - HEADROOM_BYTES;
+    return Math.min(bytesMax, Math.max(IO.muchBytes, wanted));
   }
 
   #receive(): void {
