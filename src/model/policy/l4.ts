@@ -158,6 +158,14 @@ export function restrictsPlaintext(set: L4Policies): boolean {
   );
 }
 
+/** Whether a workload may connect to all that has these policies, on any port and by any address: no rule could hold for it, and none has to. */
+export function mayAnyway(set: L4Policies, source: Workload): boolean {
+  const principal = principalOf(identityOf(source));
+  const { deny, allow, otherwise } = set.deciderFor(principal);
+  const isOfOthers = ({ needs }: NeedyEntry<L4Decision>): boolean => needs !== null && !needs.has(principal);
+  return otherwise.allowed && deny.every(isOfOthers) && allow.every(isOfOthers);
+}
+
 /**
  * The verdict of a pair of workloads and a port (source null: plain text from anywhere), which the kernel may cache;
  * null when it depends on which addresses are used, or on a policy that is not known. `set`: the policies in force for the destination.

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseIp } from '#model/address/ip.ts';
 import { EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
 import { aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
-import { L4Policies, pairVerdict } from './l4.ts';
+import { L4Policies, mayAnyway, pairVerdict } from './l4.ts';
 
 const client = aWorkload('client', ['10.0.0.1', 'fd00::1']);
 const server = aWorkload('server', ['10.0.0.2', 'fd00::2']);
@@ -69,4 +69,19 @@ test('workloads without a common family have no verdict', () => {
     pairVerdict(denies({ destinationPorts: [80] }), aWorkload('six', ['fd00::9']), aWorkload('four', ['10.0.0.9']), 80),
     null,
   );
+});
+
+test('whoever no rule could hold for may connect anyway, and nobody else', () => {
+  const other = { principals: [{ kind: 'exact' as const, value: 'cluster.local/ns/shop/sa/other' }] };
+  const own = {
+    principals: [{ kind: 'exact' as const, value: `cluster.local/ns/${client.namespace}/sa/${client.serviceAccount}` }],
+  };
+  assert.equal(mayAnyway(new L4Policies([], []), client), true);
+  assert.equal(mayAnyway(denies(other), client), true);
+  assert.equal(mayAnyway(denies(own), client), false);
+  assert.equal(mayAnyway(denies({ principals: [{ kind: 'prefix', value: 'cluster.local/ns/shop/sa/o' }] }), client), false);
+  assert.equal(mayAnyway(denies({ destinationPorts: [81] }), client), false);
+  assert.equal(mayAnyway(new L4Policies([], ['shop/x']), client), false);
+  const allowing = denies(other).policies.map((policy) => ({ ...policy, action: 'allow' as const }));
+  assert.equal(mayAnyway(new L4Policies(allowing, []), client), false);
 });

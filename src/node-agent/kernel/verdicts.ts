@@ -12,6 +12,7 @@ import { CLOSE_CAUSES, type CloseCause } from '#model/telemetry/close-cause.ts';
 import type { Kernel, ReportEffects } from '#node-agent/effects/agent-effects.ts';
 import type { Party } from '#node-agent/enrollment/local-records.ts';
 import { DryRunTally } from './dry-run-tally.ts';
+import { eagerPairs } from './pairs.ts';
 
 /** In place of a generation, of which the first is 1: a connection that no verdict of ours allowed. */
 export const FOUND = 0;
@@ -231,45 +232,15 @@ export class Verdicts {
     return isUndecided(policies, decision) ? null : decision; // judged when the policy is there
   }
 
-  /**
-   * Pairs of this node first; then what is denied towards other nodes, so that connect() itself can refuse it.
-   * `only`: just the pairs in which one of these workloads takes part; null: all.
-   */
+  /** `only`: just the pairs in which one of these workloads takes part; null: all. */
   #fill(generation: number, only: ReadonlySet<string> | null): void {
     const tally = new DryRunTally();
-    this.#fillPairs(generation, only, tally);
-    tally.report(this.#effects);
-  }
-
-  #fillPairs(generation: number, only: ReadonlySet<string> | null, tally: DryRunTally): void {
-    const local = this.#view.local();
-    let pairs = 0;
-    for (const { destination, here } of this.#destinations(local, only)) {
-      const set = policiesFor(this.#view.mesh, destination);
-      for (const source of here ? [null, ...local] : local) {
-        if (source === destination) continue;
-        if (only !== null && !only.has(destination.uid) && (source === null || !only.has(source.uid))) continue;
-        for (const port of targetPorts(destination)) {
-          if (++pairs > AGENT.eagerPairsMax) return;
-          const allow = pairVerdict(set, source, destination, port);
-          if (here || allow === false) this.#write(source, destination, port, allow, generation);
-          if (here && source !== null) tally.add(set, source, destination, port);
-        }
-      }
+    for (const { set, source, destination, here, port } of eagerPairs(this.#view.mesh, this.#view.local(), only)) {
+      const allow = pairVerdict(set, source, destination, port);
+      if (here || allow === false) this.#write(source, destination, port, allow, generation); // leaves out who has left
+      if (here && source !== null) tally.add(set, source, destination, port);
     }
-  }
-
-  /** Those of this node first. When `only` names nobody here, elsewhere only those that it names are of interest. */
-  *#destinations(
-    local: readonly Workload[],
-    only: ReadonlySet<string> | null,
-  ): Generator<{ destination: Workload; here: boolean }> {
-    for (const destination of local) yield { destination, here: true };
-    const { mesh } = this.#view;
-    const here = new Set(local.map(({ uid }) => uid));
-    const isOfAll = only === null || local.some(({ uid }) => only.has(uid));
-    for (const destination of isOfAll ? mesh.workloads() : [...only].flatMap((uid) => mesh.workload(uid) ?? []))
-      if (destination.tunnelProtocol === 'hbone' && !here.has(destination.uid)) yield { destination, here: false }; // #write leaves out who has left
+    tally.report(this.#effects);
   }
 
   #write(source: Workload | null, destination: Workload, port: number, allow: boolean | null, generation: number): boolean {
@@ -282,10 +253,4 @@ export class Verdicts {
     this.#kernel.maps.verdicts.set({ sourceId, destinationId, port }, { generation, allow: allow ? 1 : 0 });
     return true;
   }
-}
-
-function targetPorts(workload: Workload): Set<number> {
-  return new Set(
-    [...workload.services.values()].flatMap((ports) => ports.map((port) => port.targetPort)).filter((port) => port > 0),
-  );
 }
