@@ -11,6 +11,10 @@ function udpRoute(backends: string, { name = 'cart', namespace = 'shop' } = {}):
   const parents = 'parentRefs: [{ group: "", kind: Service, name: cart, namespace: shop }]';
   return `{ apiVersion: gateway.networking.k8s.io/v1, kind: UDPRoute, metadata: { name: ${name}, namespace: ${namespace} }, spec: { ${parents}, rules: [{ backendRefs: [${backends}] }] } }`;
 }
+function zoneOf(node: string, zone: string): string {
+  const labels = `{ topology.kubernetes.io/region: r, topology.kubernetes.io/zone: ${zone} }`;
+  return `{ apiVersion: v1, kind: Node, metadata: { name: ${node}, labels: ${labels} } }`;
+}
 const to = (name: string, weight: number): string => `{ name: ${name}, port: 5300, weight: ${weight} }`;
 
 /** UDP by the address of a service, on one node and to another, where nothing encrypts it. */
@@ -122,6 +126,29 @@ for (const datagramsClear of [false, true])
       test('to a workload of another node it goes in clear, as the operator said', async () => {
         assert.deepEqual(await tally(4, vip('f1')), { f1: 4 });
         assert.deepEqual(await tally(1, hosts.f1.ip4, 5353), { f1: 1 });
+      });
+
+    if (datagramsClear)
+      test('B36: they go where the service prefers, and elsewhere only if it says so', async () => {
+        const zoned = (spec: string): void => mesh.put(service('zoned', { app: 'zoned', ports: UDP, spec }));
+        const heard = async (): Promise<string> =>
+          Object.keys(await tally(64, vip('zoned')))
+            .sort()
+            .join();
+        const near1 = pod('v1', hosts.v1, { app: 'zoned' });
+        const isAway = near1.replace('status: "True"', 'status: "False"');
+        mesh.put(zoneOf('one', 'a'), zoneOf('two', 'b'), near1, pod('f1', hosts.f1, { app: 'zoned', node: 'two' }));
+        zoned('');
+        assert.equal(await heard(), 'f1,v1');
+        zoned('trafficDistribution: PreferSameZone');
+        assert.equal(await heard(), 'v1');
+        mesh.put(isAway);
+        assert.equal(await heard(), 'f1', 'rather than nowhere');
+        zoned('internalTrafficPolicy: Local');
+        assert.equal(await heard(), 'ECONNREFUSED');
+        mesh.put(near1);
+        assert.equal(await heard(), 'v1');
+        mesh.put(pod('v1', hosts.v1), pod('f1', hosts.f1, { node: 'two' }));
       });
     else
       test('promise 1: to a workload of another node it is refused, with a line that says why', async () => {
