@@ -6,7 +6,7 @@
 enum weft_service_flag {
 	WEFT_SERVICE_AGENT = 1, /* the kernel's slots cannot express it: the agent chooses */
 	WEFT_SERVICE_MESH = 2,  /* at port 0: workloads of the mesh stand behind the VIP */
-	WEFT_SERVICE_SPLIT = 4, /* a route: it draws from `splits`, which name slots of other services */
+	WEFT_SERVICE_SPLIT = 4, /* a route: it draws from `splits`, which name slots of other services, or a second waypoint */
 	WEFT_SERVICE_PASSTHROUGH = 8, /* it has no endpoints: connections go where they were going */
 	WEFT_SERVICE_AFFINITY = 16, /* a client stays with its backend, as long as `affinities` says */
 };
@@ -52,7 +52,8 @@ struct weft_backend {
 };
 WEFT_SIZE(struct weft_backend, 20);
 
-/* Value of `splits`; key: struct weft_backend_key. One share of a route, as often as its weight says. */
+/* Value of `splits`; key: struct weft_backend_key. One share of a route, as often as its weight says. Of a service with a
+ * waypoint there is one: `set_id` is a second waypoint, which gets `backend_count` of a hundred connections. */
 struct weft_split {
 	__u32 set_id;        /* a service_id of `backends` */
 	__u32 backend_count; /* 0: this share is refused */

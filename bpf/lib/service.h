@@ -73,6 +73,30 @@ static __always_inline const struct weft_service *service_of_block(const struct 
 	return 0;
 }
 
+/* Where a waypoint of this node takes clients of the family of `like`; null: not on this node, or not in this family. */
+static __always_inline const struct weft_ip *local_waypoint(__u32 waypoint_id, const struct weft_ip *like)
+{
+	const struct weft_waypoint *waypoint = bpf_map_lookup_elem(&waypoints, &waypoint_id);
+	const struct weft_ip *ip;
+
+	if (!waypoint)
+		return 0;
+	ip = ip_is_v4(like) ? &waypoint->ip4 : &waypoint->ip6;
+	return ip_is_zero(ip) ? 0 : ip;
+}
+
+/* Which of two waypoints gets a connection; 0: not for the kernel to say. It draws only where both are on this node: whom the
+ * agent serves it draws for itself, and what is drawn twice has another share. */
+static __noinline __u32 drawn_waypoint(const struct weft_service *service, const struct weft_ip *like)
+{
+	struct weft_backend_key slot = { .service_id = service->id };
+	const struct weft_split *canary = bpf_map_lookup_elem(&splits, &slot);
+
+	if (!canary || !local_waypoint(canary->set_id, like) || !local_waypoint(service->waypoint_id, like))
+		return 0;
+	return bpf_get_prandom_u32() % 100 < canary->backend_count ? canary->set_id : service->waypoint_id;
+}
+
 /* Finds the service and draws one of its slots: weights are expanded into slots, so a uniform draw honours them. `client`:
  * its address of the family that was dialled. */
 static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u16 port, __u8 protocol,
@@ -98,7 +122,9 @@ static __always_inline enum choice choose_backend(const struct weft_ip *ip, __u1
 	}
 	if (service->waypoint_id) {
 		*waypoint_id = service->waypoint_id;
-		return CHOICE_WAYPOINT;
+		if (service->flags & WEFT_SERVICE_SPLIT)
+			*waypoint_id = drawn_waypoint(service, ip);
+		return *waypoint_id ? CHOICE_WAYPOINT : CHOICE_AGENT;
 	}
 	if (service->flags & WEFT_SERVICE_AGENT)
 		return CHOICE_AGENT;
@@ -134,16 +160,4 @@ static __always_inline int is_mesh_vip(const struct weft_ip *ip)
 		service = bpf_map_lookup_elem(&services, &key);
 	}
 	return service && (service->flags & WEFT_SERVICE_MESH);
-}
-
-/* Where a waypoint of this node takes clients of the family of `like`; null: not on this node, or not in this family. */
-static __always_inline const struct weft_ip *local_waypoint(__u32 waypoint_id, const struct weft_ip *like)
-{
-	const struct weft_waypoint *waypoint = bpf_map_lookup_elem(&waypoints, &waypoint_id);
-	const struct weft_ip *ip;
-
-	if (!waypoint)
-		return 0;
-	ip = ip_is_v4(like) ? &waypoint->ip4 : &waypoint->ip6;
-	return ip_is_zero(ip) ? 0 : ip;
 }

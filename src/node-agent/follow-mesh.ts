@@ -1,4 +1,5 @@
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
+import { type Service, waypointsOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { Answers } from '#protocol/xds/client-session.ts';
 
@@ -97,7 +98,7 @@ function isByName(before: Workload, after: Workload): boolean {
 /** A connection that was decided before its destination was bound to a waypoint would go around that. */
 function isBoundOtherwise(before: Bindable | null, after: Bindable | null): boolean {
   if (before === null || after === null) return false;
-  return JSON.stringify(before.waypoint) !== JSON.stringify(after.waypoint);
+  return JSON.stringify(waypointsOf(before)) !== JSON.stringify(waypointsOf(after));
 }
 
-type Bindable = Pick<Workload, 'waypoint'>;
+type Bindable = Pick<Service, 'waypoint' | 'canary'>;

@@ -7,7 +7,7 @@ import type { AppProtocol } from '#model/mesh/service.ts';
 /** One host of a ServiceEntry: a service that nobody runs as a Service. */
 export type EntryHost = {
   owner: ResourceName;
-  metadata: Pick<Metadata, 'namespace' | 'name' | 'labels' | 'createdAtMs'>;
+  metadata: Pick<Metadata, 'namespace' | 'name' | 'labels' | 'annotations' | 'createdAtMs'>;
   host: string;
   /** As users wrote them; empty: one of each family is allocated, where `allocates`. */
   addresses: readonly IpAddress[];

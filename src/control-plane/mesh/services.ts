@@ -53,11 +53,15 @@ export const SERVICES = tableOf<ServiceResource>()('services', {
 
 /**
  * Service → the Gateway whose waypoint its traffic goes through, both as `<namespace>/<name>`; of a host that is described by
- * itself `<namespace>/<host>`. `owner`: what policies name to be enforced there.
+ * itself `<namespace>/<host>`. `canary`: the Gateway of a second waypoint that serves it, too. `owner`: what policies name to be
+ * enforced there.
  */
-export const SERVICE_BINDINGS = tableOf<{ gateway: string; hostname: string; owner: ResourceName }>()('service-bindings', {
-  by: { namespace: (_binding, key) => [namespaceOf(key)] },
-});
+export const SERVICE_BINDINGS = tableOf<{ gateway: string; canary: string | null; hostname: string; owner: ResourceName }>()(
+  'service-bindings',
+  {
+    by: { namespace: (_binding, key) => [namespaceOf(key)] },
+  },
+);
 
 /** Names of the services of a namespace, to suggest one. */
 export function serviceNamesIn(mesh: MeshReader<typeof SERVICES>, namespace: string): string[] {

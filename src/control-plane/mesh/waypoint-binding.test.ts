@@ -248,6 +248,7 @@ const served: { name: string; entries: Entry[]; want: boolean }[] = [
       waypoint(),
       entry(SERVICE_BINDINGS, 'shop/a', {
         gateway: 'shop/w',
+        canary: null,
         hostname: 'a.shop',
         owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
       }),
@@ -260,6 +261,7 @@ const served: { name: string; entries: Entry[]; want: boolean }[] = [
       waypoint({ managed: false }),
       entry(SERVICE_BINDINGS, 'shop/a', {
         gateway: 'shop/w',
+        canary: null,
         hostname: 'a.shop',
         owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
       }),
@@ -271,6 +273,7 @@ const served: { name: string; entries: Entry[]; want: boolean }[] = [
     entries: [
       entry(SERVICE_BINDINGS, 'shop/a', {
         gateway: 'shop/w',
+        canary: null,
         hostname: 'a.shop',
         owner: nameOf({ kind: 'Service', namespace: 'shop', name: 'a' }),
       }),

@@ -1,9 +1,9 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import type { Condition, GatewayKey } from '#control-plane/index/index-delta.ts';
 import type { MeshOptions } from '#control-plane/index/mesh-options.ts';
-import { AUTO_GATEWAY, AUTO_SERVICES, isInForce, type NeedKind } from '#control-plane/mesh/auto-waypoints.ts';
+import { AUTO_SERVICES } from '#control-plane/mesh/auto-waypoints.ts';
 import { namespaceLabels as labelsOfNamespace, NAMESPACES } from '#control-plane/mesh/namespaces.ts';
-import { isGenerated, SERVICE_BINDINGS, type ServiceResource } from '#control-plane/mesh/services.ts';
+import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
 import { type GatewayInfo, gatewayNamesIn, ownAddress, refusedAddress, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -15,15 +15,8 @@ import type { GatewayAddress } from '#model/mesh/service.ts';
 
 /** The tables that binding reads. */
 export const BINDING_TABLES = [NAMESPACES, WAYPOINTS, AUTO_SERVICES] as const;
-type BindingMesh = MeshReader<(typeof BINDING_TABLES)[number]>;
-
-/** The binding of a service: an alias has none, and what a mesh controller made has none. */
-export function bindingOfService(service: ServiceResource, mesh: BindingMesh): Binding {
-  if (service.externalName !== null || isGenerated(service)) return UNBOUND;
-  const { namespace, name, labels } = service.metadata;
-  const auto = mesh.get(AUTO_SERVICES, `${namespace}/${name}`);
-  return auto === null ? bindingOf('service', namespace, labels, mesh) : automaticBinding(auto.kind, namespace, mesh);
-}
+/** What binding looks up. */
+export type BindingMesh = MeshReader<(typeof BINDING_TABLES)[number]>;
 
 /** The binding of one service or workload with these labels. */
 export function bindingOf(kind: 'service' | 'workload', namespace: string, labels: Labels, mesh: BindingMesh): Binding {
@@ -32,47 +25,7 @@ export function bindingOf(kind: 'service' | 'workload', namespace: string, label
   if (request === null) return UNBOUND;
   const gateway = mesh.get(WAYPOINTS, `${request.namespace}/${request.name}`);
   const gatewayNames = gateway === null ? gatewayNamesIn(mesh, request.namespace) : [];
-  const binding = bindWaypoint({ request, kind, namespace, namespaceLabels, gateway, gatewayNames }, mesh.options);
-  const canary = (request.explicit ? labels : namespaceLabels)[LABEL.useWaypointCanary];
-  return canary === undefined ? binding : { ...binding, problem: binding.problem ?? canaryUnused(canary, request) };
-}
-
-/** Whoever asks for a canary relies on it: that all goes one way must not be found out later. */
-function canaryUnused(canary: string, request: WaypointRequest): Problem {
-  const path = request.explicit ? ['metadata', 'labels', LABEL.useWaypointCanary] : ['metadata'];
-  const message = `nothing goes through waypoint ${canary}: the label ${LABEL.useWaypointCanary} is not obeyed, and all connections go through ${request.name}`;
-  return warningAt(
-    'WEFT_NOT_ENFORCED',
-    path,
-    message,
-    `remove the label; to try another waypoint, label one Service ${LABEL.useWaypoint}`,
-  );
-}
-
-/**
- * The binding of a service that nobody gave a waypoint, and that needs one. What refuses requests closes it until they can be judged;
- * a route is not in force before, and then for good. A route of another namespace must not be able to close it.
- */
-function automaticBinding(kind: NeedKind, namespace: string, mesh: BindingMesh): Binding {
-  const key = `${namespace}/${AUTO_GATEWAY}`;
-  const gateway = mesh.get(WAYPOINTS, key);
-  const facts = {
-    request: { namespace, name: AUTO_GATEWAY, explicit: false },
-    ...{ kind: 'service' as const, namespace, namespaceLabels: labelsOfNamespace(mesh, namespace), gatewayNames: [] },
-  };
-  if (kind === 'consumer') {
-    const ready = mesh.valuesBy(WAYPOINTS, 'namespace', namespace).find((one) => one.managed && one.state.kind === 'ready');
-    const bound = ready === undefined ? UNBOUND : bindWaypoint({ ...facts, gateway: ready }, mesh.options);
-    return bound.condition?.status === 'True' ? bound : UNBOUND;
-  }
-  if (gateway !== null && isInForce(gateway)) return bindWaypoint({ ...facts, gateway }, mesh.options);
-  const message = `Gateway ${key} is being made for it`;
-  const pending = { status: 'False' as const, reason: 'WaypointPending' };
-  if (kind === 'route') return { ...UNBOUND, condition: { ...pending, message: `${message}; its routes are not in force yet` } };
-  return {
-    ...{ gateway: key, address: ownAddress(namespace, AUTO_GATEWAY, mesh.options), problem: null },
-    condition: { ...pending, message: `${message}; traffic is refused until its policies can be enforced` },
-  };
+  return bindWaypoint({ request, kind, namespace, namespaceLabels, gateway, gatewayNames }, mesh.options);
 }
 
 /** The waypoint that labels ask for. `explicit`: on the object itself, not on its namespace. */
@@ -176,7 +129,11 @@ function pathOf({ explicit }: WaypointRequest): FieldPath {
   return explicit ? ['metadata', 'labels', LABEL.useWaypoint] : ['metadata'];
 }
 
-function isAllowed(gateway: GatewayInfo, { namespace, namespaceLabels }: BindingFacts): boolean {
+/** Whether a Gateway takes traffic of a namespace. */
+export function isAllowed(
+  gateway: Pick<GatewayInfo, 'allowed' | 'namespace'>,
+  { namespace, namespaceLabels }: { namespace: string; namespaceLabels: Labels },
+): boolean {
   const { allowed } = gateway;
   switch (allowed.kind) {
     case 'all':

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { defineDerivation, type MeshReader } from '#control-plane/index/derivation.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { ATTACHED_POLICIES } from '#control-plane/mesh/attachments.ts';
+import { bindingOfService, type ServiceBinding } from '#control-plane/mesh/service-binding.ts';
 import { isGenerated, SERVICES, type ServiceResource } from '#control-plane/mesh/services.ts';
-import { BINDING_TABLES, type Binding, bindingOfService } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, type Binding } from '#control-plane/mesh/waypoint-binding.ts';
 import { isRun, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { labelsMatch } from '#control-plane/resources/label-selector.ts';
 import { compareText, type Labels } from '#control-plane/resources/metadata.ts';
@@ -20,11 +21,11 @@ import type { L7Policy } from '#model/waypoint/config.ts';
 // What waypoints enforce holds on every way to a workload, also on those that lead past them: its own address, a headless
 // name, another service. Nodes cannot see a request, so they let in nobody but the waypoint there (docs/rules/control-plane.md).
 
-/** The waypoint of a service that asks for one. */
+/** The waypoints of a service that asks for one. */
 export type Guard = {
-  /** The waypoint's principal; null: there is none that could serve it, so nobody gets in. */
-  principal: string | null;
-  /** Some policy in force at the waypoint may refuse what is sent to the service. */
+  /** Those of its waypoint and of that one's canary; empty: there is none that could serve it, so nobody gets in. */
+  principals: readonly string[];
+  /** Some policy in force at either waypoint may refuse what is sent to the service. */
   restricts: boolean;
 };
 
@@ -49,24 +50,25 @@ export const waypointGuards = defineDerivation({
 
 /** The guard that follows from a binding; `targets`: what policies may name beside the waypoint. Null: no waypoint of ours. */
 export function guardOf(
-  { gateway, address }: Binding,
+  { gateway, address, canary = null }: Binding & Partial<Pick<ServiceBinding, 'canary'>>,
   targets: readonly string[],
   mesh: MeshReader<(typeof GUARD_READS)[number]>,
 ): Guard | null {
   if (address === null) return null;
-  const info = gateway === null ? null : mesh.get(WAYPOINTS, gateway);
-  // A Gateway of others: its own controller closes what is to be closed.
-  if (info !== null && !info.managed) return null;
+  const gateways = [gateway, canary?.gateway].filter((one) => one != null);
+  const infos = gateways.flatMap((one) => mesh.get(WAYPOINTS, one) ?? []);
+  // A Gateway of others: its own controller closes what is to be closed. It has no canary.
+  if (infos.some(({ managed }) => !managed)) return null;
   const { rootNamespace, trustDomain } = mesh.options;
   const policiesOf = (target: string): L7Policy[] =>
     mesh.valuesBy(ATTACHED_POLICIES, 'target', target).map(({ policy }) => policy);
   const policies = [
     ...targets.flatMap(policiesOf),
-    ...(gateway === null ? [] : policiesOf(`Gateway ${gateway}`)),
-    ...(info === null ? [] : policiesOf(`GatewayClass ${info.className}`).filter(({ namespace }) => namespace === rootNamespace)),
+    ...gateways.flatMap((one) => policiesOf(`Gateway ${one}`)),
+    ...infos.flatMap((one) => policiesOf(`GatewayClass ${one.className}`)).filter(({ namespace }) => namespace === rootNamespace),
   ];
   return {
-    principal: isRun(info) ? `${trustDomain}/ns/${info.namespace}/sa/${info.serviceAccount}` : null,
+    principals: infos.filter(isRun).map((one) => `${trustDomain}/ns/${one.namespace}/sa/${one.serviceAccount}`),
     restricts: policies.some(({ action, dryRun, rules }) => !dryRun && (action === 'allow' || rules.length > 0)),
   };
 }
@@ -122,15 +124,15 @@ export function policiesOfWaypoints(
 
 /** Lets in nobody but the waypoints, at the ports where they have something to enforce; null where none has. */
 function waypointOnly(namespace: string, services: readonly GuardedService[], own: Guard | null): Authorization | null {
-  const principals = services.flatMap(({ guard }) => guard?.principal ?? []);
+  const principals = services.flatMap(({ guard }) => guard?.principals ?? []);
   const matches: Match[] = [];
-  if (own?.restricts) matches.push(allBut([...principals, ...(own.principal === null ? [] : [own.principal])], []));
+  if (own?.restricts) matches.push(allBut([...principals, ...own.principals], []));
   const ports = new Map<number, Set<string>>();
   for (const { guard, ports: list } of services) {
     if (!guard?.restricts) continue;
     for (const port of list) {
       const known = ports.get(port) ?? new Set();
-      if (guard.principal !== null) known.add(guard.principal);
+      for (const principal of guard.principals) known.add(principal);
       ports.set(port, known);
     }
   }
@@ -152,8 +154,8 @@ function allBut(principals: readonly string[], destinationPorts: readonly number
  */
 function withoutWaypoints(deny: HttpDeny, services: readonly GuardedService[]): Authorization {
   const checks = ({ service }: GuardedService) => labelsMatch(deny.selector ?? {}, service.selector ?? {});
-  const unsure = new Set(services.filter((one) => !checks(one)).flatMap(({ guard }) => guard?.principal ?? []));
-  const spared = services.filter(checks).flatMap(({ guard }) => guard?.principal ?? []);
+  const unsure = new Set(services.filter((one) => !checks(one)).flatMap(({ guard }) => guard?.principals ?? []));
+  const spared = services.filter(checks).flatMap(({ guard }) => guard?.principals ?? []);
   const principals = spared.filter((principal) => !unsure.has(principal));
   if (principals.length === 0) return deny.authorization;
   const others = { matches: [allBut(principals, [])] };

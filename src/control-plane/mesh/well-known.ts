@@ -4,8 +4,8 @@ import { DATAPLANE_MODE, REDIRECTION } from '#model/mesh/membership.ts';
 export const LABEL = {
   useWaypoint: 'istio.io/use-waypoint',
   useWaypointNamespace: 'istio.io/use-waypoint-namespace',
-  /** Not obeyed: a share of the connections for another waypoint. */
   useWaypointCanary: 'istio.io/use-waypoint-canary',
+  useWaypointCanaryNamespace: 'istio.io/use-waypoint-canary-namespace',
   waypointFor: 'istio.io/waypoint-for',
   dataplaneMode: DATAPLANE_MODE,
   gatewayName: 'gateway.networking.k8s.io/gateway-name',
@@ -24,6 +24,7 @@ export const LABEL = {
 /** Annotations that the index reads. */
 export const ANNOTATION = {
   egress: 'weft.dev/egress',
+  useWaypointCanaryWeight: 'istio.io/use-waypoint-canary-weight',
   redirection: REDIRECTION,
   trafficDistribution: 'networking.istio.io/traffic-distribution',
   serviceAccount: 'gateway.istio.io/service-account',

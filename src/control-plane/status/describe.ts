@@ -3,7 +3,7 @@ import { requestRuleText, ruleText } from '#control-plane/status/rule-text.ts';
 import { WeftError } from '#model/error.ts';
 import { formatIdentity } from '#model/identity/identity.ts';
 import { type Authorization, convertedName } from '#model/mesh/authorization.ts';
-import { type GatewayAddress, gatewayName, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { gatewayName, type Service, serviceKeyOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { holdsFor } from '#model/policy/l4.ts';
 import type { HttpRoute, HttpRouteMatch, L7Policy, WaypointConfig } from '#model/waypoint/config.ts';
@@ -34,7 +34,7 @@ const describers: Readonly<Record<DescribedKind, (mesh: DescribedMesh, subject: 
     const found = named([...mesh.workloads.values()], subject);
     if (found === null) return null;
     const services = [...found.services.keys()].flatMap((key) => mesh.services.get(key) ?? []);
-    const waypoint = found.waypoint ?? services.find((service) => service.waypoint !== null)?.waypoint ?? null;
+    const bound = found.waypoint !== null ? found : services.find((service) => service.waypoint !== null);
     return {
       ...EMPTY,
       facts: {
@@ -48,7 +48,7 @@ const describers: Readonly<Record<DescribedKind, (mesh: DescribedMesh, subject: 
       services: services.map(serviceText).sort(),
       policies: [...policiesOf(mesh, found), ...services.flatMap((service) => requestPolicies(mesh, service))],
       routes: services.flatMap((service) => routesOf(mesh, service)),
-      waypoint: gatewayText(waypoint),
+      waypoint: bound === undefined ? null : waypointText(bound),
     };
   },
   service(mesh, subject) {
@@ -65,7 +65,7 @@ const describers: Readonly<Record<DescribedKind, (mesh: DescribedMesh, subject: 
       workloads: [...mesh.workloads.values()].filter(({ services }) => services.has(key)).map(member),
       policies: requestPolicies(mesh, found),
       routes: routesOf(mesh, found),
-      waypoint: gatewayText(found.waypoint),
+      waypoint: waypointText(found),
     };
   },
   policy(mesh, { namespace, name }) {
@@ -186,6 +186,9 @@ function portsText({ ports }: Service): string {
   return ports.map(({ servicePort, targetPort }) => `${servicePort}→${targetPort === 0 ? 'by name' : targetPort}`).join(', ');
 }
 
-function gatewayText(gateway: GatewayAddress | null): string | null {
-  return gateway === null ? null : gatewayName(gateway);
+/** With a canary both, and how many of a hundred new connections each gets. */
+function waypointText({ waypoint, canary }: Pick<Service, 'waypoint' | 'canary'>): string | null {
+  if (waypoint === null) return null;
+  if (canary === undefined) return gatewayName(waypoint);
+  return `${gatewayName(waypoint)} (${100 - canary.weight} %), ${gatewayName(canary.waypoint)} (${canary.weight} %)`;
 }

@@ -42,7 +42,7 @@ export const SERVICE_FLAG = {
   agent: 1,
   /** At port 0: workloads of the mesh stand behind the VIP. */
   mesh: 2,
-  /** It draws from `splits`, which name slots of other services. */
+  /** It draws from `splits`, which name slots of other services, or a second waypoint. */
   split: 4,
   /** It has no endpoints: connections go where they were going. */
   passthrough: 8,

@@ -2,7 +2,7 @@ import { type Cidr, type Family, familyOf, type IpAddress } from '#model/address
 import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { AddressBlocks, meaningOfBlocks } from './address-blocks.ts';
-import { type GatewayAddress, gatewayName, type Service, type ServiceKey } from './service.ts';
+import { type GatewayAddress, gatewayName, type Service, type ServiceKey, waypointsOf } from './service.ts';
 
 /** What a delta touched, old and new values together: the inputs of incremental work. */
 export type Touched = {
@@ -207,8 +207,8 @@ export class MeshState {
   #replaceService(key: ServiceKey, service: Service | null, touched: Touched): void {
     const old = this.#services.get(key);
     touched.services.add(key);
-    this.#bind(service?.waypoint, 1);
-    this.#bind(old?.waypoint, -1);
+    for (const waypoint of service === null ? [] : waypointsOf(service)) this.#bind(waypoint, 1);
+    for (const waypoint of old === undefined ? [] : waypointsOf(old)) this.#bind(waypoint, -1);
     if (old !== undefined) {
       for (const vip of old.addresses) {
         removeFrom(this.#keysByVip, vip, key);

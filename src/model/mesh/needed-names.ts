@@ -1,6 +1,6 @@
 import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import type { MeshState } from './mesh-state.ts';
-import { type GatewayAddress, type Service, serviceKeyOf } from './service.ts';
+import { type GatewayAddress, type Service, serviceKeyOf, waypointsOf } from './service.ts';
 import type { Workload } from './workload.ts';
 
 /**
@@ -44,7 +44,7 @@ export function isWritten({ tunnelProtocol, uid }: Workload): boolean {
 }
 
 function addService(names: Set<string>, mesh: MeshState, client: Pick<Workload, 'network'>, service: Service): void {
-  addWaypoint(names, client, service.waypoint);
+  for (const waypoint of waypointsOf(service)) addWaypoint(names, client, waypoint);
   if (service.waypoint !== null) return; // who is behind it is the waypoint's to know
   for (const endpoint of mesh.endpoints(serviceKeyOf(service)))
     if (isWritten(endpoint)) for (const ip of endpoint.addresses) names.add(addressName(client.network, ip));

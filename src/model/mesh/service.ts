@@ -48,6 +48,8 @@ export type Service = {
   datagramPorts: readonly Pick<ServicePort, 'servicePort' | 'targetPort'>[];
   subjectAltNames: readonly string[];
   waypoint: GatewayAddress | null;
+  /** A second waypoint, on trial beside the first. Absent: there is none. */
+  canary?: CanaryWaypoint;
   loadBalancing: LoadBalancing | null;
   ipFamilies: 'automatic' | 'ipv4' | 'ipv6' | 'dual';
   canonical: boolean;
@@ -64,6 +66,14 @@ export type Service = {
 /** The key of a service. */
 export function serviceKeyOf(service: { namespace: string; hostname: string }): ServiceKey {
   return `${service.namespace}/${service.hostname}`;
+}
+
+/** `weight`: how many of a hundred new connections go to it while it has an instance; it serves whom it has also with 0. */
+export type CanaryWaypoint = { readonly waypoint: GatewayAddress; readonly weight: number };
+
+/** Every waypoint that may serve it, its own first: either judges by the same policies. */
+export function waypointsOf({ waypoint, canary }: Pick<Service, 'waypoint' | 'canary'>): GatewayAddress[] {
+  return waypoint === null ? [] : [waypoint, ...(canary === undefined ? [] : [canary.waypoint])];
 }
 
 /** Where a waypoint (or gateway) is reached: by service hostname or by address, always over HBONE. */

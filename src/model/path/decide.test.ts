@@ -105,6 +105,68 @@ test('subject alternative names of the service are accepted too', () => {
   assert.deepEqual(path.kind === 'hbone' && path.tunnel.peers.length, 2);
 });
 
+const next: GatewayAddress = { ...gate, hostname: 'next.shop.svc.cluster.local' };
+const nextService = aService('next', ['240.0.0.8']);
+const instanceOf = (service: Service, name: string, healthy = true): Workload =>
+  aWorkload(name, [name === 'g' ? '10.0.1.8' : '10.0.1.9'], {
+    node: 'two',
+    services: endpointOf(service),
+    nativeTunnel: true,
+    healthy,
+  });
+
+/** How many of a hundred connections go where: to an instance, or why they are refused. */
+function sharesOf(weight: number, workloads: Workload[], tried: Workload[] = []): Record<string, number> {
+  const services = [{ ...cart, waypoint: gate, canary: { waypoint: next, weight } }, gateService, nextService];
+  const mesh = aMesh([client, ...workloads], services);
+  const question = {
+    ...{ source: client, dialled: VIP, chosen: null },
+    tried: tried.map(({ uid, addresses: [ip = VIP.ip] }) => ({
+      service: 'shop/cart.shop.svc.cluster.local',
+      uid,
+      ip,
+      port: 15_008,
+    })),
+  };
+  const choices = outboundChoices(question, { mesh, isLocal: () => false, random: () => 0 }, 64);
+  const total = choices.reduce((sum, one) => sum + one.weight, 0);
+  const shares: Record<string, number> = {};
+  for (const { path, weight: share } of choices) {
+    const where = path.kind === 'waypoint' ? path.workload.name : path.kind === 'refused' ? path.cause : path.kind;
+    shares[where] = (shares[where] ?? 0) + Math.round((100 * share) / total);
+  }
+  return shares;
+}
+
+const [stable, stable2, canary] = [instanceOf(gateService, 'g'), instanceOf(gateService, 'g2'), instanceOf(nextService, 'n')];
+for (const { name, weight, workloads, tried, want } of [
+  { name: 'gets its share', weight: 20, workloads: [stable, canary], want: { g: 80, n: 20 } },
+  {
+    name: 'gets its share of several instances',
+    weight: 20,
+    workloads: [stable, stable2, canary],
+    want: { g: 40, g2: 40, n: 20 },
+  },
+  { name: 'of weight 0 gets nothing', weight: 0, workloads: [stable, canary], want: { g: 100 } },
+  { name: 'may get all', weight: 100, workloads: [stable, canary], want: { n: 100 } },
+  { name: 'without an instance leaves its share to the waypoint', weight: 20, workloads: [stable], want: { g: 100 } },
+  {
+    name: 'that is ill leaves its share to the waypoint, also all of it',
+    ...{ weight: 100, workloads: [stable, { ...canary, healthy: false }], want: { g: 100 } },
+  },
+  { name: 'that cannot be reached leaves its share', weight: 20, workloads: [stable, canary], tried: [canary], want: { g: 100 } },
+  { name: 'is not gone around', weight: 20, workloads: [], want: { 'no-waypoint': 100 } },
+  { name: 'is none for the share of the waypoint', weight: 20, workloads: [canary], want: { 'no-waypoint': 80, n: 20 } },
+  {
+    name: 'is not gone around after tries',
+    weight: 20,
+    workloads: [stable, canary],
+    tried: [stable, canary],
+    want: { 'no-backend': 100 },
+  },
+])
+  test(`B28: a canary ${name}`, () => assert.deepEqual(sharesOf(weight, workloads, tried), want));
+
 test('B33: the family of the endpoint follows the request', () => {
   const path = decide({ ip: 'fd99::1', port: 80 }, [far, near], [cart]);
   assert.equal(path.kind === 'hbone' && path.tunnel.authority, '[fd00:1::1]:8080');

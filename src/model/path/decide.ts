@@ -8,6 +8,7 @@ import { type GatewayAddress, type Service, type ServiceKey, serviceKeyOf } from
 import type { Workload } from '#model/mesh/workload.ts';
 import type { CloseCause } from '#model/telemetry/close-cause.ts';
 import { reachOf, type Tunnel, tunnelToWaypoint } from './reach.ts';
+import { type Bound, hasInstance, instanceShares } from './waypoint-instances.ts';
 
 /** What the agent does with one outbound connection (docs/rules/node-proxy.md). */
 export type OutboundPath =
@@ -19,7 +20,7 @@ export type OutboundPath =
   | { kind: 'local'; workload: Workload; ip: IpAddress; port: number; service: Service | null }
   | { kind: 'hbone'; workload: Workload; ip: IpAddress; port: number; service: Service | null; tunnel: Tunnel }
   /** `dialled`: what the waypoint is asked for. */
-  | { kind: 'waypoint'; workload: Workload; service: Service | null; dialled: Place; tunnel: Tunnel }
+  | { kind: 'waypoint'; waypoint: GatewayAddress; workload: Workload; service: Service | null; dialled: Place; tunnel: Tunnel }
   /** `service`: what was dialled, as far as it is one. */
   | { kind: 'refused'; cause: CloseCause; reason: string; service: Service | null };
 
@@ -86,7 +87,7 @@ function outboundWays(question: OutboundQuestion, view: NodeView): Ways {
   const workload = view.mesh.workloadByIp(dialled.ip);
   if (workload === null) return only(toUnknown(question, view));
   if (workload.waypoint !== null && !isMember(workload.waypoint, source, view.mesh)) {
-    return toWaypoint(workload.waypoint, dialled, null, question, view);
+    return toWaypoint({ waypoint: workload.waypoint }, dialled, null, question, view);
   }
   return only(toWorkload(workload, dialled.ip, dialled.port, null, view));
 }
@@ -100,7 +101,8 @@ function toUnknown({ source, dialled }: OutboundQuestion, view: NodeView): Outbo
 
 function toService(service: Service, question: OutboundQuestion, view: NodeView): Ways {
   const { dialled, source, tried } = question;
-  if (service.waypoint !== null) return toWaypoint(service.waypoint, dialled, service, question, view);
+  const bound = boundOf(service);
+  if (bound !== null) return toWaypoint(bound, dialled, service, question, view);
   if (!service.ports.some((port) => port.servicePort === dialled.port)) {
     // Of a block it says what goes to some ports of it, and of the others nothing.
     if (isPassingBlock(service, dialled.ip)) return only(toUnknown(question, view));
@@ -148,9 +150,10 @@ function firstDialled(dialled: Service, shares: readonly Share[], question: Outb
   }
   const isKept = dialled.affinityTimeoutS > 0;
   return (isKept ? keptOf(found, source, family) : found).flatMap(({ service, port, weight, endpoints }) => {
-    if (service?.waypoint) {
+    const bound = service === null ? null : boundOf(service);
+    if (service !== null && bound !== null) {
       const target = placeOf(service, port, family);
-      return sharing(weight, toWaypoint(service.waypoint, target, service, question, view));
+      return sharing(weight, toWaypoint(bound, target, service, question, view));
     }
     const ways = endpoints.length > 0 ? waysTo(endpoints, service, view) : only(noBackend(service ?? dialled, question.dialled));
     return sharing(weight, ways);
@@ -199,8 +202,9 @@ function followedBy(
   const last = tried.at(-1);
   const { service, port } = shares.find((one) => one.service !== null && serviceKeyOf(one.service) === last?.service) ?? {};
   if (!service || port === undefined) return [];
-  if (service.waypoint !== null) {
-    return toWaypoint(service.waypoint, placeOf(service, port, familyOf(dialled.ip)), service, question, view);
+  const bound = boundOf(service);
+  if (bound !== null) {
+    return toWaypoint(bound, placeOf(service, port, familyOf(dialled.ip)), service, question, view);
   }
   const fresh = (family: Family): Endpoint[] =>
     eligibleEndpoints(view.mesh, service, port, family, locationOf(source)).filter(
@@ -234,46 +238,40 @@ function toWorkload(named: Workload, ip: IpAddress, port: number, service: Servi
 
 /** A waypoint that is bound but cannot be found refuses; it is never skipped (B28, promise 2). */
 function toWaypoint(
-  address: GatewayAddress,
+  bound: Bound,
   dialled: Place | null,
   service: Service | null,
   { source, tried = [] }: OutboundQuestion,
   view: NodeView,
 ): Ways {
-  const name = address.kind === 'hostname' ? address.hostname : address.address;
   if (dialled === null) {
     const reason = `service ${service?.hostname} has a waypoint, and no address that this could be asked for`;
     return only({ kind: 'refused', cause: 'no-waypoint', reason, service });
   }
-  const members = view.mesh.waypointMembers(address).filter((member) => member.healthy);
-  const family = familyOf(dialled.ip);
-  const routable = members.flatMap((workload) => {
-    const ip = workload.addresses.find((one) => familyOf(one) === family) ?? workload.addresses[0];
-    return ip === undefined ? [] : [{ workload, ip, port: address.hbonePort }];
-  });
-  const fresh = routable.filter(({ workload: { uid } }) => !tried.some((one) => one.uid === uid));
-  const [first, ...others] = nearest(fresh, source).map((member) => ({
-    weight: 1,
+  const shares = instanceShares(bound, { source, family: familyOf(dialled.ip), tried }, view.mesh);
+  const [first, ...others] = shares.map(({ weight, instance }) => ({
+    weight,
     path: (): OutboundPath => {
-      const tunnel = tunnelToWaypoint(member, dialled, service);
-      return { kind: 'waypoint', workload: member.workload, service, dialled, tunnel };
+      if (instance === null) return noInstance(bound.waypoint, service, view);
+      const { workload, waypoint } = instance;
+      return { kind: 'waypoint', waypoint, workload, service, dialled, tunnel: tunnelToWaypoint(instance, dialled, service) };
     },
   }));
-  if (first !== undefined) return [first, ...others];
-  const isTried = routable.length > 0;
+  return first === undefined ? only(noInstance(bound.waypoint, service, view)) : [first, ...others];
+}
+
+function noInstance(waypoint: GatewayAddress, service: Service | null, { mesh }: NodeView): OutboundPath {
+  const name = waypoint.kind === 'hostname' ? waypoint.hostname : waypoint.address;
+  const isTried = hasInstance(waypoint, mesh);
   const reason = isTried
     ? `no instance of waypoint ${name} can be reached`
     : `unknown waypoint: ${name} is bound but has no ready instance`;
-  return only({ kind: 'refused', cause: isTried ? 'no-backend' : 'no-waypoint', reason, service });
+  return { kind: 'refused', cause: isTried ? 'no-backend' : 'no-waypoint', reason, service };
 }
 
-/** Instances on the client's node; without any, those of its zone; else all: a way between zones costs, and nobody asked for it. */
-function nearest<Member extends { workload: Workload }>(members: readonly Member[], source: Workload): readonly Member[] {
-  const onNode = members.filter(({ workload }) => workload.node === source.node);
-  if (onNode.length > 0) return onNode;
-  const { region, zone } = source.locality;
-  const inZone = members.filter(({ workload: { locality } }) => locality.zone === zone && locality.region === region);
-  return zone !== '' && inZone.length > 0 ? inZone : members;
+/** The waypoints of a service that has any. */
+function boundOf({ waypoint, canary }: Service): Bound | null {
+  return waypoint === null ? null : { waypoint, ...(canary && { canary }) };
 }
 
 function isMember(address: GatewayAddress, workload: Workload, mesh: MeshState): boolean {

@@ -4,6 +4,7 @@ import { type IpAddress, parseIp } from '#model/address/ip.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import { aMesh, aService, aWorkload, endpointOf } from '#model/mesh/mesh-fixtures.testing.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
+import { gatewayName, type Service } from '#model/mesh/service.ts';
 import { IdTable } from './ids.ts';
 import { addressEntry, frontendsOfVip, localWaypoints } from './tables.ts';
 
@@ -131,6 +132,25 @@ test('a waypoint replaces the slots; where it runs on this node the kernel may g
     policies: new Map(),
   });
   assert.equal(localWaypoints(tables).size, 0, 'one behind its agent takes tunnels only');
+});
+
+test('of a service with a canary the kernel is told both waypoints, and which share the second one gets', () => {
+  const address = (name: string) => ({ kind: 'hostname' as const, namespace: 'shop', hostname: name, hbonePort: 15008 });
+  const stable = { ...cart, waypoint: address('gate') };
+  const entryOf = (service: Service) => frontendsOfVip(VIP4, tables(service))[1];
+  const ids = new IdTable(1);
+  const tables = (service: Service) => ({ ...view(aMesh([far], [service])), ids });
+  const alone = entryOf(stable);
+  assert.deepEqual(entryOf({ ...stable, canary: { waypoint: address('next'), weight: 0 } }), alone, 'nobody is sent there');
+  const both = entryOf({ ...stable, canary: { waypoint: address('next'), weight: 30 } });
+  assert.deepEqual([both?.flags, both?.waypointId], [SERVICE_FLAG.split, alone?.waypointId]);
+  assert.deepEqual(both?.splits, [{ setId: ids.of('waypoint', 'shop/next'), backendCount: 30 }]);
+  const [first, second] = tables({ ...stable, canary: { waypoint: address('next'), weight: 0 } }).mesh.boundWaypoints();
+  assert.deepEqual(
+    [first, second].map((one) => one && gatewayName(one)),
+    ['shop/gate', 'shop/next'],
+    'either may be on this node',
+  );
 });
 
 test('a VIP that means different services to different clients is left to the agent', () => {

@@ -5,7 +5,14 @@ import type { Slot } from '#model/balancing/slots.ts';
 import { ADDRESS_FLAG, SERVICE_FLAG } from '#model/kernel/abi.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { isWritten } from '#model/mesh/needed-names.ts';
-import { type GatewayAddress, gatewayName, type Service, serviceKeyOf, type Transport } from '#model/mesh/service.ts';
+import {
+  type CanaryWaypoint,
+  type GatewayAddress,
+  gatewayName,
+  type Service,
+  serviceKeyOf,
+  type Transport,
+} from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import { policiesFor, restrictsPlaintext } from '#model/policy/l4.ts';
 import type { IdTable } from './ids.ts';
@@ -34,7 +41,7 @@ export type FrontendEntry = {
 };
 /** Slots under a number of their own. */
 export type SlotSet = { readonly id: number; readonly slots: readonly Slot[] };
-/** One draw of a route: a set of slots and how many it has; 0: refused. */
+/** One draw of a route: a set of slots and how many it has; 0: refused. Of a service with a waypoint: its canary, and its weight. */
 export type Split = { readonly setId: number; readonly backendCount: number };
 /** What was made for one address of a service in this round, and is the same for its others. */
 export class MadeForServices {
@@ -186,7 +193,7 @@ function frontend(
   const byAgent = { ...base, flags: SERVICE_FLAG.agent };
   // A waypoint takes no datagrams, and they do not go past it.
   if (service.waypoint !== null)
-    return transport === 'udp' ? byAgent : { ...base, waypointId: waypointId(service.waypoint, view) };
+    return transport === 'udp' ? byAgent : { ...base, ...waypointsFor(service.waypoint, service.canary, view) };
   if (service.loadBalancing?.mode === 'passthrough') return { ...base, flags: SERVICE_FLAG.passthrough };
   if (hasConsumerRoute(place)) return byAgent;
   const shares = sharesOf(view.mesh, place, '');
@@ -198,6 +205,18 @@ function frontend(
   const routeId = view.ids.of('frontend', `${setName(place, family)}|route`);
   const routed = routedSlots(shares, place, family, view, made);
   return routed === null ? byAgent : keeping(service, { ...base, id: routeId, flags: SERVICE_FLAG.split, ...routed });
+}
+
+/** The kernel draws only where both are on this node: else the agent would draw again for those that are left to it. */
+function waypointsFor(
+  waypoint: GatewayAddress,
+  canary: CanaryWaypoint | undefined,
+  view: TableView,
+): Pick<FrontendEntry, 'waypointId'> & Partial<FrontendEntry> {
+  const stable = { waypointId: waypointId(waypoint, view) };
+  if (canary === undefined || canary.weight === 0) return stable;
+  const setId = waypointId(canary.waypoint, view);
+  return { ...stable, flags: SERVICE_FLAG.split, splits: [{ setId, backendCount: canary.weight }] };
 }
 
 /** Of a service with session affinity clients keep what was drawn for them. */

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { sameIdentity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type GatewayAddress, type Service, serviceKeyOf } from '#model/mesh/service.ts';
+import { type GatewayAddress, type Service, serviceKeyOf, waypointsOf } from '#model/mesh/service.ts';
 import { identityOf, type Workload } from '#model/mesh/workload.ts';
 import { type Connection, decideL4, isUndecided, policiesFor } from '#model/policy/l4.ts';
 import { AGENT } from '#model/settings/agents.ts';
@@ -127,7 +127,8 @@ function whyEnded(mesh: MeshState, carried: OutgoingConnection): Refusal | 'left
   if (waypoint === null) return null;
   const bound = service === null ? mesh.workloadByIp(dialled) : mesh.service(serviceKeyOf(service));
   // A former waypoint is no longer the way: nobody judges there by what is in force.
-  if (bound === null || JSON.stringify(bound.waypoint) === JSON.stringify(waypoint)) return null;
+  const isSame = (one: GatewayAddress): boolean => JSON.stringify(one) === JSON.stringify(waypoint);
+  if (bound === null || waypointsOf(bound).some(isSame)) return null;
   if (bound.waypoint !== null) return otherWaypoint();
   const endpoints = 'uid' in bound ? [bound] : mesh.endpoints(serviceKeyOf(bound));
   if (endpoints.length > AGENT.choicesMax) return otherWaypoint(); // it would take too long to ask the policies of all

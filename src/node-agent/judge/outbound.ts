@@ -183,7 +183,7 @@ function judgeTunnel(view: JudgeView, { question, source }: Asker, path: RecordP
   const choice = { weight: 1, way, path, dryRun: [], endpoint: endpointOf(outbound) };
   if (outbound.kind === 'waypoint') {
     // Policies that name the client are the waypoint's to evaluate: the destination sees the waypoint's identity.
-    const waypoint = (service ?? view.mesh.workloadByIp(dialled))?.waypoint ?? null;
+    const { waypoint } = outbound;
     const { port: servicePort } = outbound.dialled;
     const past = (endpoint: Workload): Connection | null => connectionPast({ question, source }, service, servicePort, endpoint);
     const right = { kind: 'leaving', connection: null, past, peer, dialled, service, waypoint } as const;

@@ -2,6 +2,7 @@ import { familyOf, formatAddress, type IpAddress, splitHostPort, tryParseIp } fr
 import { targetPort } from '#model/balancing/endpoints.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import { RESERVED_PORTS } from '#model/mesh/ports.ts';
+import { waypointsOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { RecordEnd } from '#model/telemetry/access-record.ts';
 import { Refusal } from '#model/telemetry/close-cause.ts';
@@ -43,7 +44,8 @@ export function tunnelTarget(
 /** Whether an address is that of a service or workload which is reached through this one. */
 function isWaypointOf(mesh: MeshState, { uid }: Workload, ip: IpAddress): boolean {
   return [...mesh.servicesByVip(ip), mesh.workloadByIp(ip)].some(
-    (one) => one?.waypoint && mesh.waypointMembers(one.waypoint).some((member) => member.uid === uid),
+    (one) =>
+      one !== null && waypointsOf(one).some((waypoint) => mesh.waypointMembers(waypoint).some((member) => member.uid === uid)),
   );
 }
 

@@ -4,13 +4,13 @@ import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/p
 import fc from 'fast-check';
 import { parseIp, tryParseCidr } from '#model/address/ip.ts';
 import { type Authorization, EMPTY_MATCH, type Match } from '#model/mesh/authorization.ts';
-import type { Service } from '#model/mesh/service.ts';
+import { gatewayName, type Service } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { PathNormalization } from '#model/waypoint/config.ts';
 import { AuthorizationSchema } from '#proto/authorization_pb.js';
 import { ResourceSchema } from '#proto/discovery_pb.js';
 import { WaypointConfigSchema } from '#proto/weft_pb.js';
-import { AddressSchema, type ServiceSchema, type WorkloadSchema } from '#proto/workload_pb.js';
+import { AddressSchema, type GatewayAddressSchema, ServiceSchema, type WorkloadSchema } from '#proto/workload_pb.js';
 import { decodeResource } from './decode-resource.ts';
 import {
   asLegacyWorkload,
@@ -94,6 +94,7 @@ const fullService: Service = sampleService({
   ],
   subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/ratings'],
   waypoint: { kind: 'hostname', namespace: 'shop', hostname: 'w.shop.svc', hbonePort: 15_008 },
+  canary: { waypoint: { kind: 'address', network: '', address: parseIp('10.96.0.8'), hbonePort: 15_009 }, weight: 7 },
   loadBalancing: {
     mode: 'failover',
     routingPreference: ['network', 'region', 'zone', 'subzone', 'node', 'cluster'],
@@ -258,6 +259,10 @@ for (const { name, workload, says } of badWorkloads) {
   });
 }
 
+function toGateway(hostname: string): MessageInitShape<typeof GatewayAddressSchema> {
+  return { destination: { case: 'hostname', value: { namespace: '', hostname } } };
+}
+
 const badServices: { name: string; service: ServiceInit; says: RegExp }[] = [
   { name: 'no hostname', service: {}, says: /no hostname/ },
   {
@@ -278,7 +283,35 @@ const badServices: { name: string; service: ServiceInit; says: RegExp }[] = [
     service: { hostname: 'h', weightedWaypoints: [{ weight: 1 }] },
     says: /weighted waypoint/,
   },
+  {
+    name: 'weighted waypoints beside no waypoint',
+    service: { hostname: 'h', weightedWaypoints: [{ weight: 1, destination: toGateway('w') }] },
+    says: /beside no waypoint/,
+  },
+  {
+    name: 'two waypoints beside its own',
+    service: {
+      hostname: 'h',
+      waypoint: toGateway('w'),
+      weightedWaypoints: ['w', 'x', 'y'].map((name) => ({ weight: 1, destination: toGateway(name) })),
+    },
+    says: /more than one beside/,
+  },
 ];
+for (const [weights, want] of [
+  [[80, 20], 20],
+  [[1, 1], 50],
+  [[0, 0], 0],
+  [[0, 7], 100],
+] as const) {
+  test(`B63: weights ${weights} of a waypoint and its canary are ${want} % for that`, () => {
+    const weightedWaypoints = weights.map((weight, at) => ({ weight, destination: toGateway(at === 0 ? 'w' : 'next') }));
+    const service = create(ServiceSchema, { hostname: 'h', waypoint: toGateway('w'), weightedWaypoints });
+    const { canary } = serviceFromProto(service);
+    assert.deepEqual([canary?.weight, canary && gatewayName(canary.waypoint)], [want, '/next']);
+  });
+}
+
 for (const { name, service, says } of badServices) {
   test(`B63: a service with ${name} is refused by name`, () => {
     const bytes = toBinary(AddressSchema, create(AddressSchema, { type: { case: 'service', value: service } }));

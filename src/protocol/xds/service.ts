@@ -22,6 +22,7 @@ import {
 import { gatewayAddressFromProto, gatewayAddressToProto } from '#protocol/xds/gateway-address.ts';
 import { knownEnum, rejectResource, wireEnum } from '#protocol/xds/resource-fault.ts';
 import { trafficFromProto, trafficToProto } from '#protocol/xds/service-traffic.ts';
+import { canaryFromProto, weightedWaypointsToProto } from '#protocol/xds/weighted-waypoints.ts';
 
 /** The network of addresses that this mesh hands out and looks at (one network per mesh today). */
 export const LOCAL_NETWORK = '';
@@ -81,6 +82,7 @@ export function serviceToProto(service: Service): ServiceMessage {
     })),
     subjectAltNames: [...service.subjectAltNames],
     ...(waypoint === undefined ? {} : { waypoint }),
+    weightedWaypoints: weightedWaypointsToProto(service),
     ...(service.loadBalancing === null ? {} : { loadBalancing: loadBalancingToProto(service.loadBalancing) }),
     ipFamilies: wireEnum(IP_FAMILIES, service.ipFamilies),
     canonical: service.canonical,
@@ -115,10 +117,8 @@ function loadBalancingToProto(balancing: LoadBalancing): LoadBalancingMessage {
 /** Errors: WEFT_XDS_RESOURCE or WEFT_IP with the reason why the service cannot be used. */
 export function serviceFromProto(message: ServiceMessage): Service {
   if (message.hostname === '') rejectResource('service has no hostname');
-  for (const { destination } of message.weightedWaypoints) {
-    if (gatewayAddressFromProto('weighted waypoint', destination) === null)
-      rejectResource('weighted waypoint has no destination');
-  }
+  const waypoint = gatewayAddressFromProto('waypoint', message.waypoint);
+  const canary = canaryFromProto(message, waypoint);
   const local = message.addresses.flatMap(localBlock);
   const addresses = local.filter(isSingle).map(({ base }) => base);
   const blocks = local.filter((block) => !isSingle(block));
@@ -130,7 +130,8 @@ export function serviceFromProto(message: ServiceMessage): Service {
     ...(blocks.length > 0 && { blocks }),
     ports: message.ports.map(portFromProto),
     subjectAltNames: message.subjectAltNames,
-    waypoint: gatewayAddressFromProto('waypoint', message.waypoint),
+    waypoint,
+    ...(canary && { canary }),
     loadBalancing: message.loadBalancing === undefined ? null : loadBalancingFromProto(message.loadBalancing),
     ipFamilies: knownEnum('ip_families', message.ipFamilies, IP_FAMILIES),
     canonical: message.canonical,

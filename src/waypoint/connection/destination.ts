@@ -1,6 +1,6 @@
 import { type IpAddress, tryParseIp } from '#model/address/ip.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
-import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf } from '#model/mesh/service.ts';
+import { type AppProtocol, type Service, type ServiceKey, serviceKeyOf, waypointsOf } from '#model/mesh/service.ts';
 import type { Workload } from '#model/mesh/workload.ts';
 import type { L7Policies } from '#model/policy/l7.ts';
 import { type CompiledRules, DEFAULT_RULES } from '#model/telemetry/compiled-rules.ts';
@@ -42,7 +42,7 @@ export function resolveDestination(known: Known, dialled: Dialled): Resolution {
   // A binding that the configuration does not hold yet must not be served without its policies.
   if (unbound !== undefined)
     return refused(
-      isBoundTo(known.self, unbound.waypoint, known.mesh) ? 503 : 400,
+      waypointsOf(unbound).some((one) => isBoundTo(known.self, one, known.mesh)) ? 503 : 400,
       `${serviceKeyOf(unbound)} is not bound to this waypoint`,
     );
   return ip === null ? refused(503, `${dialled.address} is unknown`) : resolveWorkload(known, ip, dialled.port);

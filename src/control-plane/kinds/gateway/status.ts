@@ -2,9 +2,7 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import type { Condition } from '#control-plane/index/index-delta.ts';
 import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { falseCondition, OUTPUT, STATUS, statusOf, trueCondition } from '#control-plane/index/outputs.ts';
-import { namespaceOf } from '#control-plane/index/table.ts';
 import { ATTACHED_GRPC_ROUTES, ATTACHED_ROUTES } from '#control-plane/mesh/attachments.ts';
-import { SERVICE_BINDINGS } from '#control-plane/mesh/services.ts';
 import { type GatewayInfo, WAYPOINTS } from '#control-plane/mesh/waypoints.ts';
 import { HBONE_PROTOCOL, LABEL } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -17,14 +15,7 @@ import { faultOf, listenerConditions } from './listener-status.ts';
 import type { GatewayResource } from './schema.ts';
 import { SERVED_SERVICES } from './waypoint-config.ts';
 
-const STATUS_TABLES = [
-  WAYPOINTS,
-  OUTPUT.services,
-  SERVED_SERVICES,
-  SERVICE_BINDINGS,
-  ATTACHED_ROUTES,
-  ATTACHED_GRPC_ROUTES,
-] as const;
+const STATUS_TABLES = [WAYPOINTS, OUTPUT.services, SERVED_SERVICES, ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES] as const;
 
 /** What is said of each Gateway: apart from what binding needs, as it counts what is bound. */
 export const gatewayStatus = defineDerivation({
@@ -51,13 +42,9 @@ type GatewayNumbers = { addresses: readonly object[]; attachedRoutes: number };
 /** How many routes the waypoint runs: one that is attached to several of its services is one. */
 function routesAt(gateway: string, mesh: MeshReader<(typeof STATUS_TABLES)[number]>): number {
   const routes = new Set<string>();
-  for (const bound of mesh.keysBy(SERVED_SERVICES, 'gateway', gateway)) {
-    const hostname = mesh.get(SERVICE_BINDINGS, bound)?.hostname;
-    // Bound, and gone in the same change.
-    if (hostname === undefined) continue;
-    const service = serviceKeyOf({ namespace: namespaceOf(bound), hostname });
+  for (const { service } of mesh.valuesBy(SERVED_SERVICES, 'gateway', gateway)) {
     for (const table of [ATTACHED_ROUTES, ATTACHED_GRPC_ROUTES])
-      for (const key of mesh.keysBy(table, 'service', service)) routes.add(`${table.name} ${key.slice(0, key.indexOf(' '))}`);
+      for (const key of mesh.keysBy(table, 'service', service.key)) routes.add(`${table.name} ${key.slice(0, key.indexOf(' '))}`);
   }
   return routes.size;
 }

@@ -36,7 +36,7 @@ const REQUEST_ROUTES = [
   { kind: 'GRPCRoute', table: ATTACHED_GRPC_ROUTES },
 ] as const;
 
-/** By `<namespace>/<name>` of the service. */
+/** By `<namespace>/<name>` of the service, and ` canary` behind it for a second waypoint that serves it, too. */
 export const SERVED_SERVICES = tableOf<ServedService>()('served-services', { by: { gateway: ({ gateway }) => [gateway] } });
 
 /** Routes and policies of each bound service; apart from the waypoint's, so that a change of one service leaves the others alone. */
@@ -59,7 +59,7 @@ export const servedServices = defineDerivation({
     ...SETTINGS_TABLES,
   ],
   writes: [SERVED_SERVICES],
-  derive({ key, value: { gateway, hostname, owner } }, mesh) {
+  derive({ key, value: { gateway, canary, hostname, owner } }, mesh) {
     const namespace = namespaceOf(key);
     // Routes are filed under the name that waypoints know a service by.
     const service = serviceKeyOf({ namespace, hostname });
@@ -99,7 +99,18 @@ export const servedServices = defineDerivation({
       ...(destinations.length > 0 && { destinations }),
       ...(telemetry && { telemetry }),
     };
-    return [entry(SERVED_SERVICES, key, { gateway, service: served })];
+    if (canary === null) return [entry(SERVED_SERVICES, key, { gateway, service: served })];
+    const tokens = rulesFor([owner, `Gateway ${gateway}`, `Gateway ${canary}`], mesh);
+    // What was written for the waypoint holds for whoever is sent to the other one in its place.
+    const inherited = {
+      ...served,
+      policies: [...policies, ...policiesOfGateway(gateway, runner?.className ?? null, mesh)],
+      ...(tokens && { authentication: tokens }),
+    };
+    return [
+      entry(SERVED_SERVICES, key, { gateway, service: served }),
+      entry(SERVED_SERVICES, `${key} canary`, { gateway: canary, service: inherited }),
+    ];
   },
 });
 
@@ -112,13 +123,9 @@ export const waypointConfigs = defineDerivation({
   derive({ key, value: info }, mesh) {
     // A Gateway of others, or one that can never work, has nothing to be told.
     if (!isRun(info)) return [];
-    const { rootNamespace, trustDomain, pathNormalization } = mesh.options;
+    const { trustDomain, pathNormalization } = mesh.options;
     const services = mesh.valuesBy(SERVED_SERVICES, 'gateway', key).map(({ service }) => service);
-    const policies = [
-      ...policiesFor(`Gateway ${key}`, mesh),
-      // A class reaches every namespace: only the root namespace may speak for it.
-      ...policiesFor(`GatewayClass ${info.className}`, mesh).filter(({ namespace }) => namespace === rootNamespace),
-    ];
+    const policies = policiesOfGateway(key, info.className, mesh);
     const { namespace, name: gateway } = info;
     const authorizers = authorizersOf([...policies, ...services.flatMap((service) => service.policies)], mesh);
     const telemetry = waypointTelemetry(info, null, mesh);
@@ -182,6 +189,15 @@ type Leading = {
   backends: readonly { service: ServiceKey | null }[];
   mirrors?: readonly { service: ServiceKey }[];
 };
+
+/** What holds for all that a waypoint serves. A class reaches every namespace: only the root namespace may speak for it. */
+function policiesOfGateway(gateway: string, className: string | null, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {
+  const ofClass = className === null ? [] : policiesFor(`GatewayClass ${className}`, mesh);
+  return [
+    ...policiesFor(`Gateway ${gateway}`, mesh),
+    ...ofClass.filter(({ namespace }) => namespace === mesh.options.rootNamespace),
+  ];
+}
 
 /** In order of key, so that a configuration does not change with the order in which policies came. */
 function policiesFor(target: string, mesh: MeshReader<typeof ATTACHED_POLICIES>): L7Policy[] {

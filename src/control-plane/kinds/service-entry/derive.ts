@@ -5,10 +5,11 @@ import { entry, tableOf } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
 import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
 import { addressKey, ENDPOINTS, endpointResource, hasNativeTunnel } from '#control-plane/mesh/endpoints.ts';
+import { bindingByLabels, waypointsIn } from '#control-plane/mesh/service-binding.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICE_BINDINGS, SERVICES, USER_SERVICES } from '#control-plane/mesh/services.ts';
 import { WRITTEN_ENDPOINTS } from '#control-plane/mesh/subsets.ts';
-import { BINDING_TABLES, bindingOf, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import { LABEL } from '#control-plane/mesh/well-known.ts';
 import { workloadOf } from '#control-plane/mesh/workloads.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
@@ -38,11 +39,11 @@ export const entryHosts = defineDerivation({
 });
 
 function hostOf(resource: ServiceEntryResource, host: string): EntryHost {
-  const { namespace, name, labels, createdAtMs } = resource.metadata;
+  const { namespace, name, labels, annotations, createdAtMs } = resource.metadata;
   const passthrough = resource.resolution === 'NONE';
   return {
     owner: nameOfResource(resource),
-    metadata: { namespace, name, labels, createdAtMs },
+    metadata: { namespace, name, labels, annotations, createdAtMs },
     host,
     addresses: resource.addresses,
     blocks: resource.blocks,
@@ -74,8 +75,10 @@ export const servedHosts = defineDerivation({
   reads: [ENTRY_HOSTS, SERVICES, USER_SERVICES, ENDPOINTS, RESERVED_ADDRESSES, ...BINDING_TABLES],
   writes: [OUTPUT.services, SERVICE_BINDINGS],
   derive({ key, value: found }, mesh) {
-    const { namespace, name, labels } = found.metadata;
-    const { address: waypoint, gateway } = bindingOf('service', namespace, labels, mesh);
+    const { namespace, name } = found.metadata;
+    const binding = bindingByLabels(found.metadata, mesh);
+    const { gateway } = binding;
+    const canary = binding.canary?.gateway ?? null;
     const own = found.addresses.filter((ip) => ownerOf(ip, found, mesh) === null);
     const allocated = mesh.allocate(own.length + found.blocks.length === 0 && found.allocates ? [4, 6] : []);
     const rivals = mesh.valuesBy(ENTRY_HOSTS, 'host', found.host).toSorted(byAge);
@@ -84,7 +87,7 @@ export const servedHosts = defineDerivation({
       ...(found.blocks.length > 0 && { blocks: found.blocks }),
       ports: found.ports.map(({ port, target, appProtocol }) => ({ servicePort: port, targetPort: target, appProtocol })),
       subjectAltNames: found.subjectAltNames,
-      waypoint,
+      ...waypointsIn(binding),
       loadBalancing: found.passthrough ? ({ mode: 'passthrough', routingPreference: [], allowUnhealthy: true } as const) : null,
       ipFamilies: 'automatic' as const,
       canonical: rivals[0]?.owner === found.owner && serviceOf(found.host, mesh) === null,
@@ -95,7 +98,9 @@ export const servedHosts = defineDerivation({
     return [
       // A Service of this very name is the better description of it.
       entry(OUTPUT.services, serviceKeyOf(service), service, 1),
-      ...(gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway, hostname: found.host, owner: found.owner }, 1)]),
+      ...(gateway === null
+        ? []
+        : [entry(SERVICE_BINDINGS, key, { gateway, canary, hostname: found.host, owner: found.owner }, 1)]),
     ];
   },
 });
@@ -129,13 +134,13 @@ export const entryEndpoints = defineDerivation({
   reads: [ENTRY_HOSTS, SERVICES, USER_SERVICES, ENDPOINTS, ...BINDING_TABLES],
   writes: [OUTPUT.workloads, WRITTEN_ENDPOINTS, ...STATUS],
   derive({ value: resource }, mesh) {
-    const { namespace, labels } = resource.metadata;
+    const { namespace } = resource.metadata;
     const name = nameOfResource(resource);
     const kept = resource.hosts
       .flatMap((host) => mesh.get(ENTRY_HOSTS, `${namespace}/${host}`) ?? [])
       .filter(({ owner }) => owner === name);
     const workloads = resource.endpoints.map((endpoint) => describe(resource, endpoint, kept, mesh.options));
-    const binding = bindingOf('service', namespace, labels, mesh);
+    const binding = bindingByLabels(resource.metadata, mesh);
     const problems = [...(binding.problem === null ? [] : [binding.problem]), ...problemsOf(resource, kept, mesh)];
     return [
       ...workloads.map((workload) => entry(OUTPUT.workloads, workload.uid, workload)),

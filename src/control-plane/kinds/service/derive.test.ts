@@ -199,9 +199,3 @@ test('K76: with a waypoint a client stays for good, and that a time-out does not
   assert.match(timed.problems('Service shop/s').join(), /however long it is silent/);
   assert.equal(meshWith('sessionAffinity: None').index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations, undefined);
 });
-
-test('nothing is ignored in silence: a waypoint for a share of the connections is told not to get any', () => {
-  const label = 'istio.io/use-waypoint: w, istio.io/use-waypoint-canary: next';
-  const mesh = new YamlMesh(parser, `${GATEWAY}---\n${service(PORT, { metadata: `labels: { ${label} }` })}`);
-  assert.match(mesh.problems('Service shop/s').join(), /nothing goes through waypoint next.*all connections go through w/);
-});

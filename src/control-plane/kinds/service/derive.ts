@@ -7,6 +7,7 @@ import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
 import { ATTACHED_L4_ROUTES, ATTACHED_TLS_ROUTES } from '#control-plane/mesh/attachments.ts';
 import { addressKey, ENDPOINTS, endpointResource } from '#control-plane/mesh/endpoints.ts';
 import { namespaceAnnotations } from '#control-plane/mesh/namespaces.ts';
+import { bindingOfService, type ServiceBinding, waypointsIn } from '#control-plane/mesh/service-binding.ts';
 import {
   SERVICE_BINDINGS,
   SERVICE_RANK,
@@ -15,14 +16,13 @@ import {
   type ServiceResource,
   USER_SERVICES,
 } from '#control-plane/mesh/services.ts';
-import { BINDING_TABLES, bindingOfService, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
+import { BINDING_TABLES, waypointCondition } from '#control-plane/mesh/waypoint-binding.ts';
 import { GUARDS } from '#control-plane/mesh/waypoint-guards.ts';
 import { ANNOTATION } from '#control-plane/mesh/well-known.ts';
 import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { byAge, type Labels } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
-import type { GatewayAddress } from '#model/mesh/service.ts';
 import { type L4Route, type LoadBalancing, type Service, type ServicePort, serviceKeyOf } from '#model/mesh/service.ts';
 import { AFFINITY_TIMEOUT_S } from './check.ts';
 
@@ -42,10 +42,12 @@ export const serviceBindings = defineDerivation({
   reads: [...BINDING_TABLES],
   writes: [SERVICE_BINDINGS],
   derive({ key, value: resource }, mesh) {
-    const { gateway } = bindingOfService(resource, mesh);
+    const { gateway, canary } = bindingOfService(resource, mesh);
     const { namespace, name } = resource.metadata;
     const hostname = serviceHostname(namespace, name, mesh.options);
-    return gateway === null ? [] : [entry(SERVICE_BINDINGS, key, { gateway, hostname, owner: nameOfResource(resource) })];
+    if (gateway === null) return [];
+    const owner = nameOfResource(resource);
+    return [entry(SERVICE_BINDINGS, key, { gateway, canary: canary?.gateway ?? null, hostname, owner })];
   },
 });
 
@@ -69,7 +71,7 @@ export const services = defineDerivation({
     const facts: ServiceFacts = {
       addresses,
       namespaceAnnotations: namespaceAnnotations(mesh, namespace),
-      waypoint: binding.address,
+      binding,
       routes: routesOf(key, mesh),
       namedPorts: mesh.valuesBy(ATTACHED_TLS_ROUTES, 'service', key).flatMap(({ ports }) => ports),
     };
@@ -134,7 +136,7 @@ function keyOf({ metadata: { namespace, name } }: ServiceResource): string {
 type ServiceFacts = {
   addresses: readonly IpAddress[];
   namespaceAnnotations: Labels;
-  waypoint: GatewayAddress | null;
+  binding: Pick<ServiceBinding, 'address' | 'canary'>;
   routes: readonly L4Route[];
   /** Those where routes go by the name that clients of TLS ask for. */
   namedPorts: readonly number[];
@@ -161,7 +163,7 @@ function serviceOf(resource: ServiceResource, facts: ServiceFacts, options: Mesh
     // Of streams the mesh carries TCP alone.
     ports: resource.ports.filter(({ protocol }) => protocol === 'TCP').map((port) => toPort(port, facts)),
     subjectAltNames: [],
-    waypoint: facts.waypoint,
+    ...waypointsIn(facts.binding),
     loadBalancing: loadBalancingOf(resource, facts.namespaceAnnotations),
     ipFamilies: familiesOf(resource.ipFamilies),
     canonical: true,
