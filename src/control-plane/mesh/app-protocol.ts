@@ -1,6 +1,8 @@
 import type { ServicePortResource } from '#control-plane/mesh/services.ts';
 import type { AppProtocol } from '#model/mesh/service.ts';
 
+const GRPC_WEB = 'grpc-web';
+
 /** Words of appProtocol and of port names, with what they mean to the mesh. Source: config-api 1.10. */
 const WORDS: Readonly<Record<string, AppProtocol>> = {
   http: 'http11',
@@ -8,6 +10,8 @@ const WORDS: Readonly<Record<string, AppProtocol>> = {
   http2: 'http2',
   'kubernetes.io/h2c': 'http2',
   grpc: 'grpc',
+  // What stands behind it speaks gRPC; the waypoint translates.
+  [GRPC_WEB]: 'grpc',
   https: 'tls',
   tls: 'tls',
   'kubernetes.io/wss': 'tls',
@@ -27,6 +31,12 @@ export function appProtocolOf({ name, port, protocol, appProtocol }: ServicePort
   const word = appProtocol ?? name;
   const known = meaningOf(word) ?? (appProtocol === null ? meaningOf(word.split('-')[0] ?? '') : null);
   return known ?? (SERVER_FIRST_PORTS.includes(port) ? 'tcp' : 'unknown');
+}
+
+/** Whether clients may speak gRPC-Web there: by appProtocol, or without one by a name (`grpc-web`, `grpc-web-ui`). */
+export function speaksGrpcWeb({ name, appProtocol }: Pick<ServicePortResource, 'name' | 'appProtocol'>): boolean {
+  if (appProtocol !== null) return appProtocol.toLowerCase() === GRPC_WEB;
+  return name === GRPC_WEB || name.startsWith(`${GRPC_WEB}-`);
 }
 
 function meaningOf(word: string): AppProtocol | null {

@@ -24,7 +24,7 @@ export type EntryHost = {
 };
 
 /** A port that clients dial, and where it is behind them. */
-export type EntryPort = { name: string; port: number; target: number; appProtocol: AppProtocol };
+export type EntryPort = { name: string; port: number; target: number; appProtocol: AppProtocol; grpcWeb: boolean };
 
 /** By `<namespace>/<host>`: of two entries with one host in a namespace the oldest counts. */
 export const ENTRY_HOSTS = tableOf<EntryHost>()('service-entry-hosts', {

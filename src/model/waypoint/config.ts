@@ -73,6 +73,8 @@ export type WaypointService = {
   destinations?: readonly ServiceDestination[];
   /** What is told of requests and connections to it. Absent: all, by default. */
   telemetry?: TelemetryRules;
+  /** Where gRPC-Web is taken for the gRPC that the app behind it speaks. */
+  grpcWebPorts?: readonly number[];
   /** It has left, and is served to those only that have not heard of it yet. */
   leaving?: true;
 };

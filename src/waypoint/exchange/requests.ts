@@ -6,6 +6,7 @@ import { refusalRecord } from '#waypoint/connection/report.ts';
 import { Carrier } from '#waypoint/exchange/carrier.ts';
 import { Exchange } from '#waypoint/exchange/exchange.ts';
 import type { CarrierContext } from '#waypoint/exchange/flow.ts';
+import { webCallOf } from '#waypoint/exchange/grpc-web.ts';
 import type { Pipeline } from '#waypoint/exchange/pipeline.ts';
 import type { Counters, Telemetry } from '#waypoint/self/counters.ts';
 import type { WaypointEffects } from '#waypoint/self/effects.ts';
@@ -55,7 +56,9 @@ class Requests implements RequestHandler {
     const { counters, state, effects, pipeline } = this.#context;
     counters.requests++;
     counters.openRequests++;
-    const exchange = new Exchange(this.#facts, head, stream, state.snapshot, effects.clock.monotonicMs());
+    const web = this.#takesGrpcWeb() ? webCallOf(head, stream) : null;
+    const nowMs = effects.clock.monotonicMs();
+    const exchange = new Exchange(this.#facts, web?.head ?? head, web?.stream ?? stream, state.snapshot, nowMs);
     const carrier = new Carrier(exchange, this.#carriers);
     try {
       pipeline.run(exchange, carrier);
@@ -63,7 +66,15 @@ class Requests implements RequestHandler {
       effects.mishaps.report('request', error);
       carrier.giveUp();
     }
-    return carrier;
+    return web === null ? carrier : web.events(carrier);
+  }
+
+  /** Whether the port says so: on any other one it is the app that may speak it. */
+  #takesGrpcWeb(): boolean {
+    const { destination } = this.#facts;
+    if (destination.kind !== 'service') return false;
+    const ports = this.#context.state.snapshot.services.get(destination.key)?.config.grpcWebPorts;
+    return ports?.includes(destination.port) === true;
   }
 
   onProblem({ status, details }: ProtocolProblem): void {

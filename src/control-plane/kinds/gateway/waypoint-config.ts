@@ -2,6 +2,7 @@ import { defineDerivation, type MeshReader } from '#control-plane/index/derivati
 import { serviceHostname } from '#control-plane/index/mesh-options.ts';
 import { OUTPUT } from '#control-plane/index/outputs.ts';
 import { entry, namespaceOf, tableOf } from '#control-plane/index/table.ts';
+import { speaksGrpcWeb } from '#control-plane/mesh/app-protocol.ts';
 import {
   ATTACHED_AUTHENTICATIONS,
   ATTACHED_GRPC_ROUTES,
@@ -79,6 +80,7 @@ export const servedServices = defineDerivation({
     const policies = [...policiesFor(owner, mesh), ...denies];
     const authentication = rulesFor([owner, `Gateway ${gateway}`], mesh);
     const { ports = [] } = resource ?? mesh.get(ENTRY_HOSTS, key) ?? {};
+    const grpcWebPorts = ports.filter((one) => ('grpcWeb' in one ? one.grpcWeb : speaksGrpcWeb(one))).map(({ port }) => port);
     const traffic = trafficOfService(mesh, owner, ports);
     const all = [...routes, ...(virtual === null ? [] : [virtual])].map(({ route }) => route);
     // Nodes follow these, and so does the waypoint.
@@ -98,6 +100,7 @@ export const servedServices = defineDerivation({
       ...(subsets.length > 0 && { subsets }),
       ...(destinations.length > 0 && { destinations }),
       ...(telemetry && { telemetry }),
+      ...(grpcWebPorts.length > 0 && { grpcWebPorts }),
     };
     if (canary === null) return [entry(SERVED_SERVICES, key, { gateway, service: served })];
     const tokens = rulesFor([owner, `Gateway ${gateway}`, `Gateway ${canary}`], mesh);

@@ -3,7 +3,7 @@ import { type MeshOptions, serviceHostname } from '#control-plane/index/mesh-opt
 import { OUTPUT, STATUS, statusOf } from '#control-plane/index/outputs.ts';
 import { entry, tableOf } from '#control-plane/index/table.ts';
 import { RESERVED_ADDRESSES, reserve } from '#control-plane/index/vip-allocator.ts';
-import { appProtocolOf } from '#control-plane/mesh/app-protocol.ts';
+import { appProtocolOf, speaksGrpcWeb } from '#control-plane/mesh/app-protocol.ts';
 import { addressKey, ENDPOINTS, endpointResource, hasNativeTunnel } from '#control-plane/mesh/endpoints.ts';
 import { bindingByLabels, waypointsIn } from '#control-plane/mesh/service-binding.ts';
 import { ENTRY_HOSTS, type EntryHost, entryMappings } from '#control-plane/mesh/service-entry-hosts.ts';
@@ -65,6 +65,7 @@ function toPort({ name, number, protocol, targetPort }: RawEntryPort): EntryHost
     port: number,
     target: targetPort ?? number,
     appProtocol: appProtocolOf({ name, port: number, target: number, protocol: 'TCP', appProtocol }),
+    grpcWeb: speaksGrpcWeb({ name, appProtocol }),
   };
 }
 

@@ -199,3 +199,27 @@ test('K76: with a waypoint a client stays for good, and that a time-out does not
   assert.match(timed.problems('Service shop/s').join(), /however long it is silent/);
   assert.equal(meshWith('sessionAffinity: None').index.snapshot().waypoints.get('shop/w')?.services[0]?.destinations, undefined);
 });
+
+for (const { port, want } of [
+  { port: 'appProtocol: grpc-web', want: [80] },
+  { port: 'appProtocol: gRPC-Web', want: [80] },
+  { port: 'name: grpc-web', want: [80] },
+  { port: 'name: grpc-web-ui', want: [80] },
+  { port: 'name: grpc-web, appProtocol: http', want: undefined },
+  { port: 'name: grpc-webs', want: undefined },
+  { port: 'appProtocol: grpc', want: undefined },
+])
+  test(`W81 a port of ${port} ${want === undefined ? 'carries gRPC-Web as it is' : 'takes gRPC-Web for gRPC'}`, () => {
+    const bound = { metadata: 'labels: { istio.io/use-waypoint: w }' };
+    const mesh = new YamlMesh(parser, `${GATEWAY}---\n${service(`ports: [{ port: 80, ${port} }]`, bound)}`);
+    assert.deepEqual(mesh.index.snapshot().waypoints.get('shop/w')?.services[0]?.grpcWebPorts, want);
+    if (want !== undefined) assert.equal(mesh.service('shop/s')?.ports[0]?.appProtocol, 'grpc');
+  });
+
+test('W81 hosts of a ServiceEntry may take it, too', () => {
+  const spec = '{ hosts: [a.example], resolution: STATIC, ports: [{ number: 80, name: x, protocol: GRPC-WEB }] }';
+  const labels = '{ istio.io/use-waypoint: w }';
+  const host = `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: e, namespace: shop, labels: ${labels} }\nspec: ${spec}\n`;
+  const { waypoints } = new YamlMesh(parser, `${GATEWAY}---\n${host}`).index.snapshot();
+  assert.deepEqual(waypoints.get('shop/w')?.services[0]?.grpcWebPorts, [80]);
+});
