@@ -6,7 +6,11 @@ export type Observation =
   | { readonly kind: 'local'; readonly status: 503 | 504 };
 
 /** What an endpoint failed in; also the values of the label. */
-export type OutlierDetector = 'consecutive_5xx' | 'consecutive_gateway_failure' | 'consecutive_local_origin_failure';
+export type OutlierDetector =
+  | 'consecutive_5xx'
+  | 'consecutive_gateway_failure'
+  | 'consecutive_local_origin_failure'
+  | 'success_rate';
 
 /** What is remembered of one endpoint. */
 export type EndpointHistory = {

@@ -86,7 +86,7 @@ export const LABELS = {
   limit: { help: 'the limit that was reached', bound: ['connections', 'pending', 'requests', 'retries'] },
   detector: {
     help: 'what an endpoint failed in',
-    bound: ['consecutive_5xx', 'consecutive_gateway_failure', 'consecutive_local_origin_failure'],
+    bound: ['consecutive_5xx', 'consecutive_gateway_failure', 'consecutive_local_origin_failure', 'success_rate'],
   },
   provider: { help: 'external authorizer, as the mesh configuration calls it', bound: FEW },
   answer: {

@@ -43,6 +43,18 @@ export type OutlierDetection = {
   readonly maxEjectionPercent: number;
   /** With fewer left, none counts as ejected; 0: never. */
   readonly minHealthPercent: number;
+  /** Absent: nobody is compared with the others. */
+  readonly successRate?: SuccessRateDetection;
+};
+
+/** How the share of requests that end well leaves endpoints out. */
+export type SuccessRateDetection = {
+  /** How many standard deviations below the mean of all an endpoint must be. */
+  readonly deviations: number;
+  /** So many endpoints at least must have had enough requests: of fewer nobody knows what is usual. */
+  readonly minEndpoints: number;
+  /** In one interval; who had fewer is not looked at. */
+  readonly minRequests: number;
 };
 
 /** How many of the requests may be sent again. */

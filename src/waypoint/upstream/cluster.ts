@@ -46,7 +46,7 @@ export type ClusterEffects = {
   openConnections(endpoints: readonly UpstreamEndpoint[]): number;
   /** A limit was reached, and something was refused. */
   onOverflow(limit: CircuitLimit): void;
-  onEjection(endpoint: UpstreamEndpoint, ejection: Ejection): void;
+  onEjection(ejection: Ejection): void;
 };
 
 /**
@@ -173,8 +173,8 @@ export class Cluster {
   observe(endpoint: UpstreamEndpoint, seen: Observation): void {
     const { outlierDetection } = this.settings;
     if (outlierDetection === undefined) return;
-    const ejection = this.#state.ejections.observe(endpoint, seen, outlierDetection, this.#effects.nowMs());
-    if (ejection !== null) this.#effects.onEjection(endpoint, ejection);
+    for (const ejection of this.#state.ejections.observe(endpoint, seen, outlierDetection, this.#effects.nowMs()))
+      this.#effects.onEjection(ejection);
   }
 
   #mayBegin(what: CircuitLimit, limit: number | null | undefined, underWay: number): boolean {

@@ -67,7 +67,7 @@ export class Clusters {
       nowMs: () => effects.clock.monotonicMs(),
       openConnections: (endpoints) => upstreams.openConnections(endpoints),
       onOverflow: (limit) => telemetry.meters.counter('weft_circuit_overflow_total', { destination_service, limit }).add(),
-      onEjection: ({ workload, ip, port }, { detector, outcome, forMs }) => {
+      onEjection: ({ endpoint: { workload, ip, port }, detector, outcome, forMs }) => {
         telemetry.meters.counter('weft_outlier_ejections_total', { destination_service, detector, outcome }).add();
         const said = { 'dst.addr': formatAddress(ip, port), 'dst.workload': workload.name, 'dst.namespace': workload.namespace };
         if (outcome === 'ejected')

@@ -9,13 +9,21 @@ import {
   observe,
   review,
 } from '#model/resilience/outlier.ts';
-import type { OutlierDetection } from '#model/waypoint/destination-settings.ts';
+import { SuccessRates } from '#model/resilience/success-rate.ts';
+import type { OutlierDetection, SuccessRateDetection } from '#model/waypoint/destination-settings.ts';
 import type { UpstreamEndpoint } from '#waypoint/state/kept.ts';
 
 type Endpoints = EndpointSet<UpstreamEndpoint>;
 
 /** What came of an observation: nothing, or an endpoint that fails, which was left out or could not be. */
-export type Ejection = { readonly detector: OutlierDetector; readonly outcome: 'ejected' | 'overflow'; readonly forMs: number };
+export type Ejection = {
+  readonly endpoint: UpstreamEndpoint;
+  readonly detector: OutlierDetector;
+  readonly outcome: 'ejected' | 'overflow';
+  readonly forMs: number;
+};
+
+const NONE: readonly Ejection[] = [];
 
 /** Which endpoints of one cluster are left out for their failures. Who comes back is found out when somebody asks: no timer runs. */
 export class Ejections {
@@ -23,6 +31,10 @@ export class Ejections {
   /** When the next look is due; null: there was none yet. */
   #nextMs: number | null = null;
   #ejected = 0;
+  /** Of what is compared, since the last look. */
+  readonly #rates = new SuccessRates<UpstreamEndpoint>();
+  /** Left out by a look, and not told yet. */
+  readonly #byRate: Ejection[] = [];
   /** All of them, and what is left of them; anew when one of the two has changed. */
   #all: Endpoints | null = null;
   #left: Endpoints | null = null;
@@ -56,34 +68,54 @@ export class Ejections {
   }
 
   /** Hears what a try says of its endpoint. */
-  observe(endpoint: UpstreamEndpoint, seen: Observation, policy: OutlierDetection, nowMs: number): Ejection | null {
+  observe(endpoint: UpstreamEndpoint, seen: Observation, policy: OutlierDetection, nowMs: number): readonly Ejection[] {
     this.#review(policy, nowMs);
+    if (policy.successRate !== undefined) this.#rates.count(endpoint, seen);
+    const byRow = this.#observeRow(endpoint, seen, policy, nowMs);
+    if (byRow === null && this.#byRate.length === 0) return NONE;
+    return [...this.#byRate.splice(0), ...(byRow === null ? [] : [byRow])];
+  }
+
+  /** By failures that follow one another. */
+  #observeRow(endpoint: UpstreamEndpoint, seen: Observation, policy: OutlierDetection, nowMs: number): Ejection | null {
     const known = this.#histories.get(endpoint);
     // Most endpoints never fail: of those nothing is kept.
     if (known === undefined && seen.kind === 'status' && seen.status < 500) return null;
     const history = known ?? newHistory();
     if (known === undefined && !endpoint.gone) this.#histories.set(endpoint, history);
     const detector = observe(history, seen, policy);
-    if (detector === null) return null;
+    return detector === null ? null : this.#eject(endpoint, history, detector, policy, nowMs);
+  }
+
+  #eject(
+    endpoint: UpstreamEndpoint,
+    history: EndpointHistory,
+    detector: OutlierDetector,
+    policy: OutlierDetection,
+    nowMs: number,
+  ): Ejection | null {
     const endpoints = this.#all?.endpoints.length ?? 1;
     const outcome = eject(history, policy, { ejected: this.#ejected, endpoints, nowMs });
     if (outcome === 'already') return null;
-    if (outcome === 'too-many') return { detector, outcome: 'overflow', forMs: 0 };
+    if (outcome === 'too-many') return { endpoint, detector, outcome: 'overflow', forMs: 0 };
     this.#ejected++;
     this.#left = null;
-    return { detector, outcome, forMs: (history.ejectedUntilMs ?? nowMs) - nowMs };
+    return { endpoint, detector, outcome, forMs: (history.ejectedUntilMs ?? nowMs) - nowMs };
   }
 
   /** Detection is off: nothing that was seen counts any more. */
   clear(): void {
     this.#histories.clear();
+    this.#rates.clear();
+    this.#byRate.length = 0;
     this.#ejected = 0;
     this.#left = null;
     this.#nextMs = null;
   }
 
   /** The looks that were due since the last time. */
-  #review({ intervalMs }: OutlierDetection, nowMs: number): void {
+  #review(policy: OutlierDetection, nowMs: number): void {
+    const { intervalMs } = policy;
     const firstMs = this.#nextMs ?? nowMs + intervalMs;
     this.#nextMs = firstMs;
     if (nowMs < firstMs) return;
@@ -98,6 +130,17 @@ export class Ejections {
         this.#ejected--;
         this.#left = null;
       }
+    }
+    if (policy.successRate !== undefined) this.#compare(policy.successRate, policy, nowMs);
+  }
+
+  /** Leaves out who fails more often than the others did in the interval that is over. */
+  #compare(rule: SuccessRateDetection, policy: OutlierDetection, nowMs: number): void {
+    for (const endpoint of this.#rates.takeFailing(rule)) {
+      const history = this.#histories.get(endpoint) ?? newHistory();
+      this.#histories.set(endpoint, history);
+      const ejection = this.#eject(endpoint, history, 'success_rate', policy, nowMs);
+      if (ejection !== null) this.#byRate.push(ejection);
     }
   }
 }

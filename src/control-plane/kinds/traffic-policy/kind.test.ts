@@ -286,3 +286,16 @@ test('config-api 6.3: claims are named by paths, whose names may have dots of th
   const paths = ['sub', 'user.id', '[https://example.com/team][name]', 'a..b', '', '[a]b', '[]'].map(claimPath);
   assert.deepEqual(paths, [['sub'], ['user', 'id'], ['https://example.com/team', 'name'], null, null, null, null]);
 });
+
+for (const { written, want } of [
+  { written: '{}', want: { deviations: 1.9, minEndpoints: 5, minRequests: 100 } },
+  {
+    written: '{ stdevFactor: 2500, minimumHosts: 3, requestVolume: 10 }',
+    want: { deviations: 2.5, minEndpoints: 3, minRequests: 10 },
+  },
+])
+  test(`W55 a success rate of ${written} is read with the numbers of Envoy where none is written`, () => {
+    const spec = `{ targetRefs: [{ group: "", kind: Service, name: s }], outlierDetection: { successRate: ${written} } }`;
+    const { settings } = readSpec<TrafficPolicyResource>('TrafficPolicy', spec);
+    assert.deepEqual(settings.outlierDetection?.successRate, want);
+  });

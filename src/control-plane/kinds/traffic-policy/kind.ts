@@ -36,6 +36,7 @@ const TRAFFIC_POLICY_FIELDS: FieldTable = {
     'spec.outlierDetection.',
     'consecutiveErrors consecutiveGatewayErrors interval baseEjectionTime maxEjectionTime maxEjectionPercent minHealthPercent',
   ),
+  ...eachField('spec.outlierDetection.successRate.', 'stdevFactor minimumHosts requestVolume'),
   ...eachField('spec.retryBudget.', 'percent interval minRetryRate.count minRetryRate.interval'),
 };
 

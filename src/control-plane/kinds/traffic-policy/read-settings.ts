@@ -1,6 +1,6 @@
 import { readDurationMs } from '#control-plane/mesh/request-routes/documents.ts';
 import { readRetryBudget } from '#control-plane/mesh/request-routes/retry-budget.ts';
-import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
+import type { DestinationSettings, SuccessRateDetection } from '#model/waypoint/destination-settings.ts';
 import type { RawCircuitBreaker, RawDetection, RawTrafficPolicy } from './schema.ts';
 
 // Fixed by the API (config-api 6.3): what a field is that nobody wrote.
@@ -42,6 +42,16 @@ function readDetection(written: RawDetection): NonNullable<DestinationSettings['
     maxEjectionMs: durationOf(written.maxEjectionTime, Math.max(MAX_EJECTION_MS, baseEjectionMs)),
     maxEjectionPercent: written.maxEjectionPercent ?? MAX_EJECTION_PERCENT,
     minHealthPercent: written.minHealthPercent ?? 0,
+    ...(written.successRate && { successRate: readSuccessRate(written.successRate) }),
+  };
+}
+
+/** The numbers are those of Envoy, whose factor is in thousandths. */
+function readSuccessRate(written: NonNullable<RawDetection['successRate']>): SuccessRateDetection {
+  return {
+    deviations: (written.stdevFactor ?? 1_900) / 1_000,
+    minEndpoints: written.minimumHosts ?? 5,
+    minRequests: written.requestVolume ?? 100,
   };
 }
 

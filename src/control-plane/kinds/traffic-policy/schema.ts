@@ -83,6 +83,7 @@ export type RawDetection = {
   maxEjectionTime?: string;
   maxEjectionPercent?: number;
   minHealthPercent?: number;
+  successRate?: { stdevFactor?: number; minimumHosts?: number; requestVolume?: number };
 };
 
 /** A rate limit, as written. */
