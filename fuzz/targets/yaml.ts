@@ -1,12 +1,14 @@
 import { CRD_FILES, KINDS } from '#control-plane/kinds/list.ts';
 import { createResourceParser } from '#control-plane/resources/resource-parser.ts';
+import { readCommonYaml } from '#control-plane/sources/directory/common-yaml.ts';
 import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
+import { cutDocuments, readAnyYaml, readRawDocument } from '#control-plane/sources/directory/yaml-documents.ts';
 import { readCrds } from '#platform/files/crds.ts';
-import { type FuzzTarget, require } from '../target.ts';
+import { type FuzzTarget, require, requireSame } from '../target.ts';
 
 const parser = createResourceParser(KINDS, await readCrds(CRD_FILES));
 
-/** Files of resources: never an exception, every finding with its place, every resource with a name. */
+/** Files of resources: never an exception, every finding with its place, every resource with a name; two libraries that say the same. */
 export const yamlTarget: FuzzTarget = {
   name: 'yaml',
   slow: true,
@@ -43,9 +45,37 @@ export const yamlTarget: FuzzTarget = {
       '0x7fffffffffffffff',
       '__proto__: 1',
     ],
+    // What the two libraries take for different things, more often than not.
+    ...[
+      '? ',
+      '[a]: b\n',
+      '"a" b',
+      "''''",
+      '}a',
+      '] b: c',
+      ' :',
+      '8080: ',
+      '---#',
+      ' ---\n',
+      '%',
+      '...',
+      '0o17',
+      '.5',
+      '1.',
+      '012',
+      '1_000',
+      '\\x41',
+    ],
   ],
   check(bytes) {
     const text = bytes.toString('utf8');
+    for (const raw of cutDocuments(text)) {
+      if (readCommonYaml(raw.text) === null) continue;
+      const [quick, full] = [readRawDocument(raw), readAnyYaml(raw)].map((documents) =>
+        documents.map(({ line, content, locate }) => ({ line, content, place: locate([]) })),
+      );
+      requireSame(quick, full, 'a common document is read alike by both libraries');
+    }
     const lines = text.split(/\r\n?|\n/).length;
     const { entries, findings } = readResourceFile('a.yaml', text, parser);
     for (const finding of [...findings, ...entries.flatMap((entry) => entry.findings)]) {

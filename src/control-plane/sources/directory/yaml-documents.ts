@@ -1,6 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import type { FieldPath, Position } from '#control-plane/resources/finding.ts';
 import { RESOURCE } from '#model/settings/control-planes.ts';
+import { type CommonDocument, readCommonYaml } from './common-yaml.ts';
 
 /** One document of a YAML stream. */
 export type YamlDocument = {
@@ -60,11 +61,30 @@ function countLines(part: string): number {
   return lines;
 }
 
+/** The documents of one piece: where one ends without the next being marked there are two. */
+export function readRawDocument(raw: RawDocument): YamlDocument[] {
+  const common = readCommonYaml(raw.text);
+  return common === null ? readAnyYaml(raw) : [toCommonDocument(common, raw)];
+}
+
+/** Where its fields are is seldom asked for: when something is wrong with one. */
+function toCommonDocument({ value, start }: CommonDocument, raw: RawDocument): YamlDocument {
+  const line = raw.line + countLines(raw.text.slice(0, start));
+  const column = start - raw.text.lastIndexOf('\n', start - 1);
+  let full: YamlDocument | undefined;
+  const locate: YamlDocument['locate'] = (path, part) => {
+    if (path.length === 0) return { line, column };
+    full ??= readAnyYaml(raw)[0];
+    return full?.locate(path, part) ?? { line, column };
+  };
+  return { line, content: { kind: 'value', value }, locate };
+}
+
 /**
- * The documents of one piece: where one ends without the next being marked there are two. The parser calls itself for each level:
- * text that is nested thousands of levels deep ends its stack, and must end there.
+ * The documents of a piece, whatever they are made of, with the place of each word. The parser calls itself for each level: text
+ * that is nested thousands of levels deep ends its stack, and must end there.
  */
-export function readRawDocument({ text: part, line: firstLine }: RawDocument): YamlDocument[] {
+export function readAnyYaml({ text: part, line: firstLine }: RawDocument): YamlDocument[] {
   try {
     return parsePart(part, firstLine);
   } catch (error) {
