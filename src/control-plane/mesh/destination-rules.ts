@@ -1,11 +1,15 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { localNameOf, tableOf } from '#control-plane/index/table.ts';
 import { isExportedTo, type NamedHost } from '#control-plane/mesh/named-hosts.ts';
+import type { RuleTls } from '#control-plane/mesh/rule-tls.ts';
 import { byAge, type Labels, type Metadata } from '#control-plane/resources/metadata.ts';
 import type { DestinationSettings } from '#model/waypoint/destination-settings.ts';
 
 /** How traffic is to be treated, and that to single ports; a port has all of its blocks from here but the retry budget. */
-export type RulePolicy = { settings: DestinationSettings; ports: readonly { port: number; settings: DestinationSettings }[] };
+export type RulePolicy = { settings: RuleSettings; ports: readonly { port: number; settings: RuleSettings }[] };
+
+/** What is said, at any level. */
+export type RuleSettings = Omit<DestinationSettings, 'tls'> & { tls?: RuleTls };
 
 /** A name for the endpoints of a service that have these labels. */
 export type RuleSubset = { name: string; labels: Labels; policy: RulePolicy | null };

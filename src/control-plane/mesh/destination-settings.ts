@@ -1,7 +1,8 @@
 import type { MeshReader } from '#control-plane/index/derivation.ts';
 import { ATTACHED_TLS, tlsSpeaker } from '#control-plane/mesh/backend-tls.ts';
-import { DESTINATION_RULES, type RulePolicy, rulesAbout } from '#control-plane/mesh/destination-rules.ts';
+import { DESTINATION_RULES, type RulePolicy, type RuleSettings, rulesAbout } from '#control-plane/mesh/destination-rules.ts';
 import { HOST_TABLES, type NamedHost, namedHost } from '#control-plane/mesh/named-hosts.ts';
+import { tlsTo } from '#control-plane/mesh/rule-tls.ts';
 import { ENTRY_HOSTS } from '#control-plane/mesh/service-entry-hosts.ts';
 import { SERVICES } from '#control-plane/mesh/services.ts';
 import { ATTACHED_TRAFFIC, settingsSpeaker } from '#control-plane/mesh/traffic-policies.ts';
@@ -52,10 +53,9 @@ function written(host: NamedHost, waypointNamespace: string, mesh: SettingsMesh)
   // In a fixed order, so that a configuration does not change with the order in which rules came.
   return [null, ...[...subsets.keys()].sort(compareText)].flatMap((subset) =>
     ports.map((port) => {
-      const ofRules = {
-        ...affinityOf(host, mesh),
-        ...levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port),
-      };
+      const { tls: asked, ...levels } = levelled(policy, subset === null ? null : (subsets.get(subset) ?? null), port);
+      const tls = tlsTo(host.hostname, mesh.get(ENTRY_HOSTS, host.id)?.subjectAltNames ?? [], asked);
+      const ofRules = { ...affinityOf(host, mesh), ...levels, ...(tls && { tls }) };
       // Of a whole service first: what is said of its port goes before that.
       const ofPolicies = {
         ...policiesOf(host, null, mesh),
@@ -78,12 +78,12 @@ function withLocality(ofRules: DestinationSettings, { locality: written, ...all 
 }
 
 /** A subset's blocks go before the destination's; those of a port hide all of the level above but its retry budget. */
-function levelled(policy: RulePolicy | null, subset: RulePolicy | null, port: number | null): DestinationSettings {
+function levelled(policy: RulePolicy | null, subset: RulePolicy | null, port: number | null): RuleSettings {
   return ofLevel(ofLevel({}, policy, port), subset, port);
 }
 
 /** What one level makes of the level above it. */
-function ofLevel(above: DestinationSettings, policy: RulePolicy | null, port: number | null): DestinationSettings {
+function ofLevel(above: RuleSettings, policy: RulePolicy | null, port: number | null): RuleSettings {
   if (policy === null) return above;
   const whole = { ...above, ...policy.settings };
   const ofPort = policy.ports.find((one) => one.port === port);

@@ -3,6 +3,7 @@ import { goDurationMs } from '#control-plane/resources/go-duration.ts';
 import { TUNNEL } from '#model/settings/tunnels.ts';
 import { checkBalancer } from './check-balancer.ts';
 import { checkLocality } from './check-locality.ts';
+import { checkTls } from './read-tls.ts';
 import type { RawBlocks, RawConnectionPool, RawOutlierDetection, RawTrafficSettings } from './schema.ts';
 
 /** What is wrong with limits, times and detection, those of ports included. `above`: what holds where this says nothing. */
@@ -33,7 +34,7 @@ function checkPort(
 
 /** Those that a port may have, too. */
 function checkBlocks(
-  { loadBalancer, connectionPool, outlierDetection }: RawBlocks,
+  { loadBalancer, connectionPool, outlierDetection, tls }: RawBlocks,
   path: FieldPath,
   above: RawBlocks,
 ): Problem[] {
@@ -45,6 +46,7 @@ function checkBlocks(
     ...(loadBalancer === undefined ? [] : checkBalancer(loadBalancer, [...path, 'loadBalancer'])),
     ...(connectionPool === undefined ? [] : checkPool(connectionPool, [...path, 'connectionPool'])),
     ...(outlierDetection === undefined ? [] : checkDetection(outlierDetection, [...path, 'outlierDetection'])),
+    ...checkTls(tls, path),
   ];
 }
 

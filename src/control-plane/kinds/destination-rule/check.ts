@@ -1,7 +1,7 @@
-import { errorAt, type FieldPath, type Problem, warningAt } from '#control-plane/resources/finding.ts';
+import { errorAt, type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import { isDnsName } from '#model/dns/alias.ts';
 import { checkSettings } from './check-settings.ts';
-import type { RawDestinationRule, RawSubset, RawTrafficSettings } from './schema.ts';
+import type { RawDestinationRule, RawSubset } from './schema.ts';
 
 /** What the schema states in CEL about a DestinationRule, or cannot state. */
 export function checkDestinationRule({ spec }: RawDestinationRule): Problem[] {
@@ -9,11 +9,9 @@ export function checkDestinationRule({ spec }: RawDestinationRule): Problem[] {
   const { host, subsets = [], trafficPolicy } = spec;
   return [
     ...checkHost(host),
-    ...checkTls(trafficPolicy, ['spec', 'trafficPolicy']),
     ...checkSettings(trafficPolicy, ['spec', 'trafficPolicy']),
     ...subsets.flatMap((subset, at) => [
       ...checkSubset(subset, subsets, at),
-      ...checkTls(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy']),
       ...checkSettings(subset.trafficPolicy, ['spec', 'subsets', at, 'trafficPolicy'], trafficPolicy),
     ]),
   ];
@@ -40,17 +38,4 @@ function checkSubset({ name, labels = {} }: RawSubset, all: readonly RawSubset[]
     problems.push(warningAt('WEFT_LIKELY_MISTAKE', path, message, 'write the labels that its endpoints have'));
   }
   return problems;
-}
-
-/** A rule that asks for TLS to the destination and is left out in that would send in clear what was to be encrypted. */
-function checkTls({ tls, portLevelSettings = [] }: RawTrafficSettings = {}, path: FieldPath): Problem[] {
-  const all = [
-    { mode: tls?.mode, at: [...path, 'tls', 'mode'] },
-    ...portLevelSettings.map((one, at) => ({ mode: one.tls?.mode, at: [...path, 'portLevelSettings', at, 'tls', 'mode'] })),
-  ];
-  return all.flatMap(({ mode, at }) => {
-    if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return [];
-    const message = `waypoints originate no TLS, and ${mode} must not come to clear text: the rule is refused`;
-    return [errorAt('WEFT_NOT_ENFORCED', at, message, 'let the application speak TLS, and remove tls')];
-  });
 }

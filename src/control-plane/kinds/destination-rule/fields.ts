@@ -59,10 +59,19 @@ const BLOCKS: FieldTable = {
     why: 'it was replaced by other fields, and nothing is counted by it',
     remedy: 'write consecutive5xxErrors or consecutiveGatewayErrors',
   },
-  tls: {
+  'tls.mode': {
     is: 'refused',
-    why: 'what the mesh encrypts it encrypts whatever is written here; a rule that asks for TLS of its own (SIMPLE, MUTUAL) is refused',
+    why: 'SIMPLE is enforced towards endpoints outside of the mesh; ISTIO_MUTUAL is what the mesh does with its members, whatever is written; MUTUAL is told, and nothing is sent',
   },
+  ...eachField('tls.', 'sni subjectAltNames'),
+  ...eachField('tls.', 'insecureSkipVerify credentialName caCertificates caCrl', {
+    is: 'refused',
+    why: 'the authorities of a SIMPLE are those of the machine of the waypoint; where it asks for others, or for none, it is told, and nothing is sent',
+  }),
+  ...eachField('tls.', 'clientCertificate privateKey', {
+    is: 'refused',
+    why: 'they belong to MUTUAL, which is told, and nothing is sent',
+  }),
 };
 
 /** And what only a destination as a whole says. */

@@ -28,21 +28,30 @@ const mistakes: Mistake[] = [
     remedy: /letters/,
   },
   {
-    name: 'TLS of its own',
-    spec: spec('trafficPolicy: { tls: { mode: SIMPLE } }'),
-    at: `${POLICY}.tls.mode`,
-    says: /must not come to clear text: the rule is refused/,
-    remedy: /remove tls/,
-  },
-  {
-    name: 'TLS of a port of a subset',
+    name: 'TLS with a certificate of ones own, of a port of a subset',
+    severity: 'warning',
     spec: spec(
       'subsets: [{ name: a, labels: { v: a }, trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, tls: { mode: MUTUAL } }] } }]',
     ),
     at: 'spec.subsets[0].trafficPolicy.portLevelSettings[0].tls.mode',
-    says: /MUTUAL/,
-    remedy: /remove tls/,
+    says: /no certificate to show.*nothing is sent/,
+    remedy: /SIMPLE/,
   },
+  ...[
+    { field: 'insecureSkipVerify', value: 'true', says: /may be anybody/ },
+    { field: 'credentialName', value: 'a', says: /no Secrets/ },
+    { field: 'caCertificates', value: '/etc/ca.pem', says: /no files/ },
+    { field: 'caCrl', value: '/etc/crl.pem', says: /revoked/ },
+  ].map(
+    ({ field, value, says }): Mistake => ({
+      name: `TLS with ${field}`,
+      severity: 'warning',
+      spec: spec(`trafficPolicy: { tls: { mode: SIMPLE, ${field}: ${value} } }`),
+      at: `${POLICY}.tls.${field}`,
+      says,
+      remedy: /remove it/,
+    }),
+  ),
   ...[
     { field: 'loadBalancer.simple', value: 'loadBalancer: { simple: PASSTHROUGH }', says: /LEAST_REQUEST/ },
     {
@@ -206,4 +215,5 @@ testAccepted('DestinationRule', {
   ),
   subsets: spec('subsets: [{ name: v1, labels: { version: v1 } }]'),
   'what waypoints do anyway': spec('trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST }, tls: { mode: ISTIO_MUTUAL } }'),
+  TLS: spec('trafficPolicy: { tls: { mode: SIMPLE, sni: a.com, subjectAltNames: [b.com] } }'),
 });

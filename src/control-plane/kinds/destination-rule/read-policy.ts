@@ -1,8 +1,9 @@
-import type { RulePolicy } from '#control-plane/mesh/destination-rules.ts';
+import type { RulePolicy, RuleSettings } from '#control-plane/mesh/destination-rules.ts';
 import { goDurationMs } from '#control-plane/resources/go-duration.ts';
-import type { DestinationSettings, OutlierDetection } from '#model/waypoint/destination-settings.ts';
+import type { OutlierDetection } from '#model/waypoint/destination-settings.ts';
 import { readBalancer } from './read-balancer.ts';
 import { readLocality } from './read-locality.ts';
+import { readTls } from './read-tls.ts';
 import type { RawBlocks, RawConnectionPool, RawOutlierDetection, RawTrafficSettings } from './schema.ts';
 
 // Fixed by the API (Istio's, and where it says nothing Envoy's): what a field is that nobody wrote.
@@ -31,8 +32,10 @@ export function readPolicy(policy: RawTrafficSettings | undefined): RulePolicy |
 }
 
 /** Blocks that are not written are absent, so that those of the level above hold. */
-function readBlocks({ loadBalancer, connectionPool, outlierDetection }: RawBlocks): DestinationSettings {
+function readBlocks({ loadBalancer, connectionPool, outlierDetection, tls: written }: RawBlocks): RuleSettings {
+  const tls = readTls(written);
   return {
+    ...(tls !== null && { tls }),
     // Also an empty one: it hides that of the level above.
     ...(loadBalancer !== undefined && {
       balancer: readBalancer(loadBalancer),
@@ -44,7 +47,7 @@ function readBlocks({ loadBalancer, connectionPool, outlierDetection }: RawBlock
 }
 
 /** Both parts are there, so that a block that says one thing of them hides all of another block. */
-function readPool({ tcp = {}, http = {} }: RawConnectionPool): DestinationSettings {
+function readPool({ tcp = {}, http = {} }: RawConnectionPool): Pick<RuleSettings, 'circuitBreaker' | 'connection'> {
   return {
     circuitBreaker: {
       maxConnections: limit(tcp.maxConnections),

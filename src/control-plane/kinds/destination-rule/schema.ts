@@ -55,9 +55,20 @@ export type RawLoadBalancer = {
   localityLbSetting?: RawLocality;
 };
 
+/** How endpoints outside of the mesh are spoken to. */
+export type RawTls = {
+  mode?: 'DISABLE' | 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL';
+  sni?: string;
+  subjectAltNames?: string[];
+  insecureSkipVerify?: boolean | null;
+  credentialName?: string;
+  caCertificates?: string;
+  caCrl?: string;
+};
+
 /** Blocks that ports have of their own. */
 export type RawBlocks = {
-  tls?: { mode?: 'DISABLE' | 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL' };
+  tls?: RawTls;
   loadBalancer?: RawLoadBalancer;
   connectionPool?: RawConnectionPool;
   outlierDetection?: RawOutlierDetection;

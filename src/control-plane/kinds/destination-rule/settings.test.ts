@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parser } from '#control-plane/kinds/documents.testing.ts';
 import { YamlMesh } from '#control-plane/kinds/yaml-mesh.testing.ts';
+import { readResourceFile } from '#control-plane/sources/directory/resource-file.ts';
 import type { Balancer, DestinationSettings } from '#model/waypoint/destination-settings.ts';
+import type { UpstreamTls } from '#model/waypoint/upstream-tls.ts';
 
 const CART = 'shop/cart.shop.svc.cluster.local';
 
@@ -286,4 +288,64 @@ test('config-api 4.3: a balancer of a subset hides the localities of the level a
     destinations.map((one) => `${one.subset} ${one.locality?.kind}`),
     ['null failover', 'v1 nearest'],
   );
+});
+
+test('config-api 4.2: SIMPLE is TLS to who is outside of the mesh; each level replaces it, and what cannot be done refuses', () => {
+  const told = (documents: string[]): string[] => {
+    const mesh = new YamlMesh(parser, [...SHOP, ...documents].join('\n---\n'));
+    const all = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+    const words = (tls: UpstreamTls | undefined): string => {
+      if (tls === undefined) return '-';
+      return tls.kind === 'refused' ? 'refused' : `${tls.serverName} ${tls.names.map(({ value }) => value)} ${tls.roots}`;
+    };
+    const destinations = all.flatMap(({ destinations: of = [] }) => of);
+    return destinations.map(({ port, subset: of, tls }) => `${port ?? '*'}${of === null ? '' : `/${of}`}: ${words(tls)}`);
+  };
+  const host = 'cart.shop.svc.cluster.local';
+  const simple = 'tls: { mode: SIMPLE }';
+  assert.deepEqual(told([rule(simple)]), [`*: ${host} ${host} null`]);
+  assert.deepEqual(told([rule('tls: { mode: SIMPLE, sni: a.com, subjectAltNames: [b.com, "spiffe://td/x"] }')]), [
+    '*: a.com b.com,spiffe://td/x null',
+  ]);
+  assert.deepEqual(told([rule('tls: { mode: DISABLE }')]), []);
+  assert.deepEqual(told([rule('tls: { mode: ISTIO_MUTUAL }')]), []);
+  for (const more of ['insecureSkipVerify: true', 'credentialName: c', 'caCertificates: /ca', 'caCrl: /crl'])
+    assert.deepEqual(told([rule(`tls: { mode: SIMPLE, ${more} }`)]), ['*: refused'], more);
+  assert.deepEqual(told([rule('tls: { mode: MUTUAL }')]), ['*: refused']);
+  const levels = `${simple}, portLevelSettings: [{ port: { number: 81 }, tls: { mode: DISABLE } }]`;
+  assert.deepEqual(told([rule(levels, { subsets: subset('v1', 'tls: { mode: DISABLE }') })]), [
+    `*: ${host} ${host} null`,
+    '81: -',
+    '*/v1: -',
+    '81/v1: -',
+  ]);
+});
+
+test('config-api 1.16: a BackendTLSPolicy goes before the tls of a DestinationRule', () => {
+  const policy =
+    '{ apiVersion: gateway.networking.k8s.io/v1, kind: BackendTLSPolicy, metadata: { name: p, namespace: shop }, spec: { targetRefs: [{ group: "", kind: Service, name: cart, sectionName: admin }], validation: { hostname: a.com, wellKnownCACertificates: System } } }';
+  const mesh = new YamlMesh(parser, [...SHOP, rule('tls: { mode: MUTUAL }'), policy].join('\n---\n'));
+  const [service] = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+  assert.deepEqual(
+    service?.destinations?.map(({ port, tls }) => [port, tls?.kind]),
+    [
+      [null, 'refused'],
+      [81, 'originate'],
+    ],
+  );
+});
+
+test('config-api 4.2: a rule that cannot be used stops what it wanted encrypted, and nothing that it did not', () => {
+  const standIn = (policy: string) =>
+    readResourceFile('a.yaml', rule(`${policy}, nonsense: 1`), parser).entries[0]?.standIns?.[0];
+  assert.equal(standIn(requests(1)), undefined);
+  for (const policy of ['tls: { mode: SIMPLE }', 'portLevelSettings: [{ port: { number: 80 }, tls: { mode: SIMPLE } }]']) {
+    const found = standIn(policy);
+    assert.match(String(found?.effect), /nothing is sent to cart/);
+    assert.ok(found !== undefined);
+    const mesh = new YamlMesh(parser, SHOP.join('\n---\n'));
+    mesh.index.apply({ upserted: [found.resource] });
+    const [service] = mesh.index.snapshot().waypoints.get('shop/way')?.services ?? [];
+    assert.equal(service?.destinations?.[0]?.tls?.kind, 'refused');
+  }
 });
