@@ -46,7 +46,8 @@ async function said(child: ChildProcess, word: string): Promise<void> {
   child.stdout?.resume();
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nobody has now. */
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
