@@ -1,6 +1,7 @@
 import { type Cidr, type Family, familyOf, type IpAddress } from '#model/address/ip.ts';
 import type { Authorization, PolicyKey } from '#model/mesh/authorization.ts';
 import type { Workload } from '#model/mesh/workload.ts';
+import { MultiMap } from '#model/share/multi-map.ts';
 import { AddressBlocks, meaningOfBlocks } from './address-blocks.ts';
 import { type GatewayAddress, gatewayName, type Service, type ServiceKey, waypointsOf } from './service.ts';
 
@@ -22,15 +23,15 @@ export class MeshState {
   readonly #workloads = new Map<string, Workload>();
   readonly #services = new Map<ServiceKey, Service>();
   readonly #policies = new Map<PolicyKey, Authorization>();
-  readonly #uidsByIp = new Map<IpAddress, Set<string>>();
-  readonly #keysByVip = new Map<IpAddress, Set<ServiceKey>>();
+  readonly #uidsByIp = new MultiMap<IpAddress>();
+  readonly #keysByVip = new MultiMap<IpAddress>();
   readonly #blocks = new AddressBlocks();
-  readonly #keysByHostname = new Map<string, Set<ServiceKey>>();
+  readonly #keysByHostname = new MultiMap<string>();
   /** Name → services whose hostname ends in `.` and it. */
-  readonly #keysBelow = new Map<string, Set<ServiceKey>>();
-  readonly #endpoints = new Map<ServiceKey, Set<string>>();
+  readonly #keysBelow = new MultiMap<string>();
+  readonly #endpoints = new MultiMap<ServiceKey>();
   /** Service → those whose routes lead to it. */
-  readonly #routedFrom = new Map<ServiceKey, Set<ServiceKey>>();
+  readonly #routedFrom = new MultiMap<ServiceKey>();
   /** Waypoints that services or workloads are bound to, with how many are. */
   readonly #bound = new Map<string, { address: GatewayAddress; count: number }>();
   #policyGeneration = 0;
@@ -56,7 +57,7 @@ export class MeshState {
 
   /** These, and the services whose routes lead to one of them. Routes are not followed twice, so neither is this. */
   addRouted(services: Set<ServiceKey>): Set<ServiceKey> {
-    for (const key of [...services]) for (const from of this.#routedFrom.get(key) ?? []) services.add(from);
+    for (const key of [...services]) for (const from of this.#routedFrom.of(key)) services.add(from);
     return services;
   }
 
@@ -96,7 +97,7 @@ export class MeshState {
   /** The workload that owns an address: pods before others, then HBONE-capable ones; never host-network ones. */
   workloadByIp(ip: IpAddress): Workload | null {
     let best: Workload | null = null;
-    for (const uid of this.#uidsByIp.get(ip) ?? []) {
+    for (const uid of this.#uidsByIp.of(ip)) {
       const candidate = this.#workloads.get(uid);
       if (candidate === undefined || candidate.hostNetwork) continue;
       if (best === null || rankByIp(candidate) > rankByIp(best)) best = candidate;
@@ -109,8 +110,7 @@ export class MeshState {
    * a workload has the address itself it is that of a block around it: of the client's namespace, or of the longest (B41).
    */
   serviceByVip(ip: IpAddress, clientNamespace: string | null): Service | null {
-    const exact = this.#keysByVip.get(ip);
-    if (exact !== undefined || this.workloadByIp(ip) !== null) return this.#choose(exact, clientNamespace);
+    if (this.#keysByVip.has(ip) || this.workloadByIp(ip) !== null) return this.#choose(this.#keysByVip.of(ip), clientNamespace);
     let longest: Service | null = null;
     for (const keys of this.#blocks.around(ip)) {
       const service = this.#choose(keys, clientNamespace);
@@ -140,11 +140,11 @@ export class MeshState {
 
   /** Every service with this VIP, whoever may see it. */
   servicesByVip(ip: IpAddress): Service[] {
-    return this.#named(this.#keysByVip.get(ip) ?? []);
+    return this.#named(this.#keysByVip.of(ip));
   }
 
   servicesByHostname(hostname: string): Service[] {
-    return [...(this.#keysByHostname.get(hostname) ?? [])].flatMap((key) => this.#services.get(key) ?? []);
+    return [...this.#keysByHostname.of(hostname)].flatMap((key) => this.#services.get(key) ?? []);
   }
 
   /** Whether some service has a hostname that ends in `.` and `name`. */
@@ -154,7 +154,7 @@ export class MeshState {
 
   /** Workloads that back a service, whatever their health. */
   endpoints(key: ServiceKey): Workload[] {
-    const uids = [...(this.#endpoints.get(key) ?? [])];
+    const uids = [...this.#endpoints.of(key)];
     return uids.map((uid) => this.#workloads.get(uid)).filter((workload) => workload !== undefined);
   }
 
@@ -170,7 +170,7 @@ export class MeshState {
   waypointMembers(address: GatewayAddress): Workload[] {
     if (address.kind === 'hostname') return this.endpoints(`${address.namespace}/${address.hostname}`);
     // Of its own address alone: what has a block around it is no waypoint.
-    const byVip = this.#choose(this.#keysByVip.get(address.address), null);
+    const byVip = this.#choose(this.#keysByVip.of(address.address), null);
     if (byVip !== null) return this.endpoints(`${byVip.namespace}/${byVip.hostname}`);
     const workload = this.workloadByIp(address.address);
     return workload === null ? [] : [workload];
@@ -193,9 +193,9 @@ export class MeshState {
     return [...keys].flatMap((key) => this.#services.get(key) ?? []);
   }
 
-  #choose(keys: ReadonlySet<ServiceKey> | undefined, clientNamespace: string | null): Service | null {
+  #choose(keys: Iterable<ServiceKey>, clientNamespace: string | null): Service | null {
     let best: Service | null = null;
-    for (const key of keys ?? []) {
+    for (const key of keys) {
       const service = this.#services.get(key);
       if (service === undefined || (service.namespaceOnly && service.namespace !== clientNamespace)) continue;
       if (service.namespace === clientNamespace) return service;
@@ -211,24 +211,24 @@ export class MeshState {
     for (const waypoint of old === undefined ? [] : waypointsOf(old)) this.#bind(waypoint, -1);
     if (old !== undefined) {
       for (const vip of old.addresses) {
-        removeFrom(this.#keysByVip, vip, key);
+        this.#keysByVip.remove(vip, key);
         touched.ips.add(vip);
       }
       for (const block of old.blocks ?? []) this.#blocks.remove(block, key);
-      for (const target of targetsOf(old)) removeFrom(this.#routedFrom, target, key);
-      removeFrom(this.#keysByHostname, old.hostname, key);
-      for (const name of namesAbove(old.hostname)) removeFrom(this.#keysBelow, name, key);
+      for (const target of targetsOf(old)) this.#routedFrom.remove(target, key);
+      this.#keysByHostname.remove(old.hostname, key);
+      for (const name of namesAbove(old.hostname)) this.#keysBelow.remove(name, key);
       this.#services.delete(key);
     }
     touched.blocks ||= meaningOfBlocks(old) !== meaningOfBlocks(service);
     if (service === null) return;
     this.#services.set(key, service);
     for (const block of service.blocks ?? []) this.#blocks.add(block, key);
-    for (const target of targetsOf(service)) addTo(this.#routedFrom, target, key);
-    addTo(this.#keysByHostname, service.hostname, key);
-    for (const name of namesAbove(service.hostname)) addTo(this.#keysBelow, name, key);
+    for (const target of targetsOf(service)) this.#routedFrom.add(target, key);
+    this.#keysByHostname.add(service.hostname, key);
+    for (const name of namesAbove(service.hostname)) this.#keysBelow.add(name, key);
     for (const vip of service.addresses) {
-      addTo(this.#keysByVip, vip, key);
+      this.#keysByVip.add(vip, key);
       touched.ips.add(vip);
     }
   }
@@ -240,11 +240,11 @@ export class MeshState {
     this.#bind(old?.waypoint, -1);
     if (old !== undefined) {
       for (const ip of old.addresses) {
-        removeFrom(this.#uidsByIp, ip, uid);
+        this.#uidsByIp.remove(ip, uid);
         touched.ips.add(ip);
       }
       for (const key of old.services.keys()) {
-        removeFrom(this.#endpoints, key, uid);
+        this.#endpoints.remove(key, uid);
         touched.services.add(key);
       }
       this.#workloads.delete(uid);
@@ -252,11 +252,11 @@ export class MeshState {
     if (workload === null) return;
     this.#workloads.set(uid, workload);
     for (const ip of workload.addresses) {
-      addTo(this.#uidsByIp, ip, uid);
+      this.#uidsByIp.add(ip, uid);
       touched.ips.add(ip);
     }
     for (const key of workload.services.keys()) {
-      addTo(this.#endpoints, key, uid);
+      this.#endpoints.add(key, uid);
       touched.services.add(key);
     }
   }
@@ -275,19 +275,6 @@ function rankByIp(workload: Workload): number {
 function namesAbove(hostname: string): string[] {
   const labels = hostname.split('.');
   return labels.slice(1).map((_, at) => labels.slice(at + 1).join('.'));
-}
-
-function addTo<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
-  const set = index.get(key);
-  if (set === undefined) index.set(key, new Set([value]));
-  else set.add(value);
-}
-
-function removeFrom<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
-  const set = index.get(key);
-  if (set === undefined) return;
-  set.delete(value);
-  if (set.size === 0) index.delete(key);
 }
 
 /** A change of the mesh: key → new value, or null when it is gone. */
