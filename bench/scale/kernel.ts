@@ -61,9 +61,9 @@ async function duringStorm(mesh: string, perSecond: number, turn: (isOpen: boole
   const storm = writeStorm(mesh, perSecond).finally(() => {
     isOver = true;
   });
-  // It ends where it began: open.
-  for (let at = 0; !isOver || at % 2 === 1; at++) took.push(await turn(at % 2 === 1));
+  for (let at = 0; !isOver; at++) took.push(await turn(at % 2 === 1));
   await storm;
+  if (took.length % 2 === 1) await turn(true); // it ends where it began
   return took;
 }
 
