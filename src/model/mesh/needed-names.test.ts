@@ -31,6 +31,11 @@ const ROWS: Row[] = [
     further: ['shop/wp.shop.svc.cluster.local'],
   },
   {
+    name: 'a service whose waypoint has a canary',
+    services: [{ ...cart, waypoint: wp, canary: { waypoint: { ...wp, hostname: 'next.shop.svc.cluster.local' }, weight: 0 } }],
+    further: ['shop/wp.shop.svc.cluster.local', 'shop/next.shop.svc.cluster.local'],
+  },
+  {
     name: 'a waypoint that is known by its address',
     services: [{ ...cart, waypoint: { kind: 'address', network: '', address: parseIp('10.0.0.7'), hbonePort: 15_008 } }],
     further: ['/10.0.0.7'],

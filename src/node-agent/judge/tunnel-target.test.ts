@@ -10,11 +10,15 @@ import { tunnelTarget } from './tunnel-target.ts';
 const gateService = aService('gate', ['240.0.0.9']);
 const gate: GatewayAddress = { kind: 'hostname', namespace: 'shop', hostname: gateService.hostname, hbonePort: 15008 };
 const cart = { ...aService('cart', ['fd99::1', '240.0.0.1']), waypoint: gate };
+const nextService = aService('next', ['240.0.0.8']);
+const canary = { waypoint: { ...gate, hostname: nextService.hostname }, weight: 10 };
+const tried = { ...aService('tried', ['240.0.0.3']), waypoint: gate, canary };
 const free = aService('free', ['240.0.0.2']);
 const bound = aWorkload('bound', ['10.0.0.4'], { waypoint: gate });
 const server = aWorkload('server', ['10.0.0.2'], { services: endpointOf(cart) });
 const way = aWorkload('way', ['10.0.0.3'], { services: endpointOf(gateService) });
-const MESH = aMesh([server, way, bound], [gateService, cart, free]);
+const next = aWorkload('next', ['10.0.0.5'], { services: endpointOf(nextService) });
+const MESH = aMesh([server, way, next, bound], [gateService, nextService, cart, tried, free]);
 
 const PLAIN = { isProxied: false, port: 0 };
 const MOVED = { isProxied: false, port: 9000 };
@@ -36,6 +40,9 @@ const TABLE: [rule: string, workload: Workload, authority: string, appTunnel: Ap
   ['B8', way, '240.0.0.1:80', undefined, '80'],
   ['B8', way, '[fd99::1]:81', undefined, '81'],
   ['B8', way, '10.0.0.4:8080', undefined, '8080'],
+  ['B8', way, '240.0.0.3:80', undefined, '80'],
+  ['B8', next, '240.0.0.3:80', undefined, '80'],
+  ['B7', next, '240.0.0.1:80', undefined, 'bad-authority'],
   ['B8', way, '240.0.0.1:80', MOVED, '9000'],
   ['B8', server, '240.0.0.2:80', PLAIN, '80'],
   ['B8', server, '9.9.9.9:80', MOVED, '9000'],

@@ -248,6 +248,24 @@ test('F4: a service that leaves its waypoint leaves it the time to end what goes
   assert.equal(rig.access().cause, 'waypoint-change');
 });
 
+test('B67: a connection stays at the waypoint where it is while that is one of two, whatever their weights; then it is cut', async () => {
+  const { rig } = await setUpWaypoint();
+  const received = await talks(rig.dial(client, '240.0.0.1:80'));
+  const other = { ...WAYPOINT, hostname: 'other.shop.svc.cluster.local' };
+  for (const service of [
+    { ...cart, waypoint: WAYPOINT, canary: { waypoint: other, weight: 100 } },
+    { ...cart, waypoint: other, canary: { waypoint: WAYPOINT, weight: 50 } },
+    { ...cart, waypoint: other, canary: { waypoint: WAYPOINT, weight: 0 } },
+  ]) {
+    rig.tell({ services: [service] });
+    await settle();
+    assert.equal(received.error(), null);
+  }
+  rig.tell({ services: [{ ...cart, waypoint: other }] });
+  await until(() => received.error() !== null, 'a reset');
+  assert.equal(rig.access().cause, 'waypoint-change');
+});
+
 test('F4: but a policy of an endpoint that would not let it in past the waypoint cuts it at once', async () => {
   const { rig } = await setUpWaypoint();
   const received = await talks(rig.dial(client, '240.0.0.1:80'));
