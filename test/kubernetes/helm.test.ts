@@ -157,7 +157,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
       await waitUntil('answer', SOON_MS, async () => (await ask(running(), WEB, url)).code === 0);
     });
 
-    test('K153: weft check finds nothing but what is wrong: no definitions, a policy in the way, a misspelt label', async () => {
+    test('K153: weft check finds nothing but what is wrong: no definitions, a policy in the way, a misspelt label, a webhook behind STRICT', async () => {
       await running().api.apply(CLOSED);
       await kubectl('create', 'namespace', 'misspelt');
       await kubectl('label', 'namespace', 'misspelt', 'istio.io/dataplane-mode=ambiant');
@@ -165,7 +165,14 @@ describe('the Helm chart', { skip: SKIP }, () => {
       await kubectl('delete', 'networkpolicy', 'closed', '-n', 'shop');
       await kubectl('delete', 'namespace', 'misspelt');
       await kubectl('apply', '--server-side', '--force-conflicts', '-f', 'config/crds');
+      await kubectl('wait', '--for=condition=established', 'crd', '--all');
       assert.deepEqual(await checked(), []);
+      await running().api.apply(CALLED);
+      assert.deepEqual(await checked(), ['API_CALL']);
+      await running().api.apply(EXCEPTION);
+      assert.deepEqual(await checked(), []);
+      await kubectl('delete', 'peerauthentications', '--all', '-n', 'shop');
+      await kubectl('delete', 'validatingwebhookconfiguration', 'called');
     });
 
     test('K150: helm upgrade with other values changes what can be changed', async () => {
@@ -224,6 +231,28 @@ const CLOSED = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: { name: closed, namespace: shop }
 spec: { podSelector: {}, policyTypes: [Ingress], ingress: [{ ports: [{ port: 8080 }] }] }
+`;
+
+/** The webhook is asked for nothing that there is. */
+const CALLED = `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: { name: called }
+webhooks:
+  - name: called.weft.test
+    clientConfig: { service: { namespace: shop, name: store, port: 80 } }
+    rules: [{ apiGroups: [none.weft.test], apiVersions: [v1], operations: [CREATE], resources: [things] }]
+    admissionReviewVersions: [v1]
+    sideEffects: None
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: strict, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+`;
+const EXCEPTION = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: called, namespace: shop }
+spec: { selector: { matchLabels: { app: store } }, portLevelMtls: { 8080: { mode: PERMISSIVE } } }
 `;
 
 /** Without what the chart writes and the manifests leave to defaults. */

@@ -5,7 +5,7 @@ export const CLUSTER_CODES = {
   WEFT_CHECK_CLUSTER_VERSION: row(
     'cluster',
     'error',
-    'The API server is older than Kubernetes 1.28.',
+    'The API server is older than Kubernetes 1.30.',
     'Admission policies by which agents and control plane have few rights are not there, nor is what they follow objects by.',
     'Update the cluster.',
   ),
@@ -92,5 +92,12 @@ export const CLUSTER_CODES = {
     'A NetworkPolicy does not let port 15008 of pods of the mesh in.',
     'Tunnels of other nodes come by that port: whoever is in the mesh elsewhere does not reach these pods.',
     'Add an ingress rule with TCP port 15008; who may come says the policy of the mesh.',
+  ),
+  WEFT_CHECK_CLUSTER_API_CALL: row(
+    'cluster',
+    'error',
+    'A webhook or an API of others is served by pods of the mesh that refuse peers without an identity.',
+    'The API server has none: what it asks there fails, and with it what it was asked, a change of that policy perhaps too.',
+    'Write a PeerAuthentication that selects these pods, with portLevelMtls PERMISSIVE for that port.',
   ),
 } as const;

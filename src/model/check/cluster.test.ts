@@ -6,10 +6,10 @@ import { type ClusterFacts, type ClusterPod, clusterFindings } from './cluster.t
 const LATE_MS = KUBERNETES.takenInMs + 1;
 const POD: ClusterPod = {
   ...{ namespace: 'shop', name: 'web', labels: { app: 'web' }, node: 'node-a', agoMs: LATE_MS },
-  ...{ isMarked: true, hostNetwork: false, hasSidecar: false },
+  ...{ ports: {}, isMarked: true, hostNetwork: false, hasSidecar: false },
 };
 const CLUSTER: ClusterFacts = {
-  version: { major: 1, minor: 28 },
+  version: { major: 1, minor: 30 },
   hasGateways: true,
   security: 'privileged',
   otherAgents: [],
@@ -25,6 +25,7 @@ const CLUSTER: ClusterFacts = {
   ]),
   pods: [POD, { ...POD, namespace: 'bank', isMarked: false }],
   policies: [],
+  apiCalls: { calls: [], services: [], peers: [] },
 };
 const POLICY = { namespace: 'shop', name: 'only-http', selects: { app: 'web' }, ports: [[{ from: 8080, to: 8080 }]] };
 const part = { name: 'x', wanted: 2, ready: 1 };
@@ -33,7 +34,7 @@ const label = (mode: string) => ({ 'istio.io/dataplane-mode': mode });
 test('K153: of a cluster in good order nothing is found', () => assert.deepEqual(clusterFindings(CLUSTER), []));
 
 const broken: { name: string; facts: Partial<ClusterFacts>; finds: string[] }[] = [
-  { name: 'an old API server', facts: { version: { major: 1, minor: 27 } }, finds: ['VERSION'] },
+  { name: 'an old API server', facts: { version: { major: 1, minor: 29 } }, finds: ['VERSION'] },
   { name: 'no definitions', facts: { hasGateways: false }, finds: ['DEFINITIONS'] },
   { name: 'pod security', facts: { security: 'restricted' }, finds: ['SECURITY'] },
   { name: 'agents of another mesh by the same label', facts: { otherAgents: ['istio-system/ztunnel'] }, finds: ['OTHER_MESH'] },

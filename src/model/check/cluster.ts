@@ -1,6 +1,7 @@
 import { type Membership, podMembership } from '#model/mesh/membership.ts';
 import { PORT } from '#model/mesh/ports.ts';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
+import { type ApiCalls, apiCallFindings, type CalledPod } from './api-calls.ts';
 import { type CheckFinding, found } from './finding.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -8,10 +9,7 @@ type Labels = Readonly<Record<string, string>>;
 /** A part of the mesh, as the API server counts its pods. */
 export type ClusterPart = { name: string; wanted: number; ready: number };
 /** A pod of the cluster. `agoMs`: since when it runs; null: it does not. `isMarked`: it says that it is captured. */
-export type ClusterPod = {
-  namespace: string;
-  name: string;
-  labels: Labels;
+export type ClusterPod = CalledPod & {
   node: string;
   agoMs: number | null;
   isMarked: boolean;
@@ -45,16 +43,19 @@ export type ClusterFacts = {
   namespaces: ReadonlyMap<string, Labels>;
   pods: readonly ClusterPod[];
   policies: readonly ClusterPolicy[];
+  apiCalls: ApiCalls;
 };
 
-/** Fixed by Kubernetes: the first with ValidatingAdmissionPolicy and streamed lists to try. */
-const OLDEST_MINOR = 28;
+/** Fixed by Kubernetes: the first with ValidatingAdmissionPolicy as `v1`, and with AppArmor as a field of a container. */
+const OLDEST_MINOR = 30;
 /** Fixed by Kubernetes: the one level of pod security that lets a pod have what is its node's. */
 const PRIVILEGED = 'privileged';
 
 /** Everything that is wrong with a cluster and the mesh on it. */
 export function clusterFindings(facts: ClusterFacts): CheckFinding[] {
-  return [...ofCluster(facts), ...ofParts(facts), ...ofLabels(facts), ...ofPods(facts), ...ofPolicies(facts)];
+  const own = facts.pods.filter((pod) => membershipOf(pod, facts.namespaces).isIn);
+  const calls = apiCallFindings(facts.apiCalls, own);
+  return [...ofCluster(facts), ...ofParts(facts), ...ofLabels(facts), ...ofPods(facts), ...ofPolicies(facts), ...calls];
 }
 
 function ofCluster({ version, hasGateways, security, otherAgents, namespaces }: ClusterFacts): CheckFinding[] {

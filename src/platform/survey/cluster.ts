@@ -3,6 +3,7 @@ import { KubernetesConnection } from '#platform/kubernetes/connection.ts';
 import { readKubeconfig } from '#platform/kubernetes/kubeconfig.ts';
 import { readPages } from '#platform/kubernetes/list-pages.ts';
 import { KubernetesObjects } from '#platform/kubernetes/objects.ts';
+import { apiCallsOf, calledServiceOf, peerRuleOf } from '#protocol/kubernetes/api-calls.ts';
 import { clusterPartOf, clusterPodOf, clusterPolicyOf, imagesOf, isReadyObject } from '#protocol/kubernetes/cluster-facts.ts';
 import type { KubeObject, ServedKind } from '#protocol/kubernetes/objects.ts';
 
@@ -21,6 +22,20 @@ const POLICIES: ServedKind = {
 const DEFINITIONS: ServedKind = {
   ...{ group: 'apiextensions.k8s.io', version: 'v1', namespaced: false },
   ...{ kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions' },
+};
+
+const SERVICES: ServedKind = { ...CORE, kind: 'Service', plural: 'services', namespaced: true };
+const HOOKS = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false };
+/** What makes the API server call others. */
+const CALLING: readonly ServedKind[] = [
+  { ...HOOKS, kind: 'ValidatingWebhookConfiguration', plural: 'validatingwebhookconfigurations' },
+  { ...HOOKS, kind: 'MutatingWebhookConfiguration', plural: 'mutatingwebhookconfigurations' },
+  { group: 'apiregistration.k8s.io', version: 'v1', namespaced: false, kind: 'APIService', plural: 'apiservices' },
+  DEFINITIONS,
+];
+const PEERS: ServedKind = {
+  ...{ group: 'security.istio.io', version: 'v1', namespaced: true },
+  ...{ kind: 'PeerAuthentication', plural: 'peerauthentications' },
 };
 
 /** Where `deploy/kubernetes` puts the mesh, and what its parts are called there. */
@@ -82,7 +97,22 @@ class Survey {
       namespaces: labels,
       pods: pods.map((pod) => clusterPodOf(pod, nowMs)),
       policies: (await this.#all(POLICIES)).flatMap((policy) => clusterPolicyOf(policy) ?? []),
+      apiCalls: await this.#apiCalls(),
     };
+  }
+
+  /** An item of a list has no kind of its own. */
+  async #apiCalls(): Promise<ClusterFacts['apiCalls']> {
+    const calling = await Promise.all(
+      CALLING.map(async (kind) => (await this.#all(kind)).map((object) => ({ ...object, kind: kind.kind }))),
+    );
+    const calls = calling.flat().flatMap(apiCallsOf);
+    const called = await Promise.all(
+      calls.map(({ namespace, service: name }) => this.#objects.get(SERVICES, { namespace, name })),
+    );
+    const services = called.filter((one) => one !== null).map(calledServiceOf);
+    const hasPeers = (await this.#objects.get(DEFINITIONS, { namespace: '', name: `${PEERS.plural}.${PEERS.group}` })) !== null;
+    return { calls, services, peers: hasPeers ? (await this.#all(PEERS)).map(peerRuleOf) : [] };
   }
 
   async #otherAgents(): Promise<string[]> {

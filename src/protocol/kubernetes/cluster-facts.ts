@@ -4,9 +4,10 @@ import type { KubeObject } from './objects.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type RawPod = {
-  spec?: { nodeName?: string; hostNetwork?: boolean; containers?: { image?: string }[] };
+  spec?: { nodeName?: string; hostNetwork?: boolean; containers?: RawContainer[] };
   status?: { phase?: string; startTime?: string; conditions?: { type?: string; status?: string }[] };
 };
+type RawContainer = { image?: string; ports?: { name?: string; containerPort?: number }[] };
 type RawPolicy = { spec?: { podSelector?: Selector; policyTypes?: string[]; ingress?: RawRule[] } };
 type Selector = { matchLabels?: Labels; matchExpressions?: unknown[] };
 type RawRule = { ports?: { protocol?: string; port?: number | string; endPort?: number }[] };
@@ -23,9 +24,15 @@ export function clusterPodOf(object: KubeObject, nowMs: number): ClusterPod {
   return {
     ...{ name, namespace, labels, node: spec.nodeName ?? '', agoMs: Number.isNaN(sinceMs) ? null : nowMs - sinceMs },
     isMarked: annotations[REDIRECTION] === 'enabled',
+    ports: Object.fromEntries((spec.containers ?? []).flatMap(({ ports = [] }) => ports.map(portNamed))),
     hostNetwork: spec.hostNetwork === true,
     hasSidecar: annotations[SIDECAR_STATUS] !== undefined,
   };
+}
+
+/** One without a name is found by its number. */
+function portNamed({ name = '', containerPort = 0 }: { name?: string; containerPort?: number }): [string, number] {
+  return [name, containerPort];
 }
 
 /** Whether it says of itself that it is ready: a node, or a pod. */
