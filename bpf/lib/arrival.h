@@ -17,8 +17,9 @@ struct {
 	__type(value, __u64);
 } listeners SEC(".maps");
 
-/* Whose namespace this copy of the program is attached to: the hook itself cannot ask. Set before loading. */
-const volatile __u64 own_netns_cookie = 0;
+/* Whose namespace this copy of the program is attached to: the hook itself cannot ask. Written before it is attached, into data of this copy:
+ * so it can be loaded before anybody knows the namespace. 0 is no namespace's, and nobody arrives there. */
+volatile __u64 own_netns_cookie = 0;
 
 /* remote_port is in network order, local_port in host order. */
 static __always_inline struct weft_flow lookup_flow(struct bpf_sk_lookup *ctx)

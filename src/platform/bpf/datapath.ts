@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCHEMA } from '#model/kernel/abi.ts';
 import { mallocTrim } from '#platform/ffi/libc.ts';
+import { ArrivalCopies } from './arrival-copies.ts';
 import { hasSetRetval } from './features.ts';
 import { type LinkHandle, libbpf, type ProgramHandle } from './libbpf.ts';
 import { attachGuard, forgetLinks, indexOfLink, isOfLivingInterface, rememberLink, type WorkloadLink } from './link-guard.ts';
@@ -86,7 +87,9 @@ export function openDatapath(options: DatapathOptions, ahead: LoadedAhead | null
   const cgroup = openSync(options.cgroupPath, 'r');
   const onCgroup = cgroupAttachments(options, loaded, cgroup);
   const guarded = inForce && onCgroup.every((one) => links.holds(one));
+  const copies = new ArrivalCopies(() => load(options, ARRIVAL_OBJECT, null));
   const close = (): void => {
+    copies.close();
     links.close();
     closeSync(cgroup);
     for (const map of Object.values(maps)) map.close();
@@ -103,7 +106,7 @@ export function openDatapath(options: DatapathOptions, ahead: LoadedAhead | null
     adopted,
     guarded,
     nowNs: () => process.hrtime.bigint(),
-    attachNamespace: (netnsPath, netnsCookie) => attachNamespace(links, options, netnsPath, netnsCookie),
+    attachNamespace: (netnsPath, netnsCookie) => attachNamespace(links, copies, netnsPath, netnsCookie),
     detachNamespace: (netnsCookie) => links.detach(namespaceLink(netnsCookie)),
     guardLink: (link, netnsCookie) => {
       const index = indexOfLink(link);
@@ -133,21 +136,14 @@ function loadAll(options: DatapathOptions): LoadedObject[] {
   const tunables = Buffer.alloc(4);
   tunables.writeInt32LE(hasSetRetval() ? 1 : 0);
   // The arrival program is loaded here too, for its maps and to hear at once of a kernel that refuses it.
-  const loaded = OBJECTS.map((name) => load(options, name, name === ARRIVAL_OBJECT ? netnsConstant(0n) : tunables));
+  const loaded = OBJECTS.map((name) => load(options, name, name === ARRIVAL_OBJECT ? null : tunables));
   mallocTrim(0); // for each object libbpf reads the kernel's types, which lie between what is kept: 1.5 MB
   return loaded;
 }
 
-function load({ objectsDir, pinDir, schema }: DatapathOptions, name: string, constants: Buffer): LoadedObject {
+function load({ objectsDir, pinDir, schema }: DatapathOptions, name: string, constants: Buffer | null): LoadedObject {
   const directory = mapsDirectory(pinDir, schema);
   return loadObject(join(objectsDir, `${name}.o`), (map) => ({ pinPath: join(directory, map) }), constants);
-}
-
-/** `own_netns_cookie` of bpf/lib/arrival.h; 0 is no namespace's. */
-function netnsConstant(netnsCookie: bigint): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(netnsCookie);
-  return bytes;
 }
 
 function programOf(objects: readonly LoadedObject[], name: string): ProgramHandle {
@@ -177,10 +173,10 @@ function cgroupAttachments({ cgroupPath }: DatapathOptions, loaded: readonly Loa
 
 /**
  * Each namespace has a copy of the program with its own cookie, because the hook has no way to ask where it runs: it is what
- * keeps a neighbour with a borrowed address from taking a connection. Measured: 4 ms and 60 KiB a namespace.
+ * keeps a neighbour with a borrowed address from taking a connection. Measured: 60 KiB a namespace.
  */
-function attachNamespace(links: Links, options: DatapathOptions, netnsPath: string, netnsCookie: bigint): void {
-  const object = load(options, ARRIVAL_OBJECT, netnsConstant(netnsCookie));
+function attachNamespace(links: Links, copies: ArrivalCopies, netnsPath: string, netnsCookie: bigint): void {
+  const object = copies.take(netnsCookie);
   const program = programOf([object], ARRIVAL_PROGRAM);
   const attach = (): LinkHandle | null => {
     const netns = openSync(netnsPath, 'r');

@@ -29,6 +29,7 @@ export type Libbpf = {
   mapIsInternal(map: MapHandle): boolean;
   mapSetPinPath(map: MapHandle, path: string): number;
   mapSetInitialValue(map: MapHandle, value: Buffer, size: number): number;
+  mapFd(map: MapHandle): number;
   mapValueSize(map: MapHandle): number;
   programName(program: ProgramHandle): string;
   programFd(program: ProgramHandle): number;
@@ -109,6 +110,7 @@ function loadLibbpf(): Libbpf {
     mapIsInternal: library.func('bool bpf_map__is_internal(void *map)'),
     mapSetPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
     mapSetInitialValue: library.func('int bpf_map__set_initial_value(void *map, const void *value, size_t size)'),
+    mapFd: library.func('int bpf_map__fd(void *map)'),
     mapValueSize: library.func('uint32_t bpf_map__value_size(void *map)'),
     programName: library.func('const char *bpf_program__name(void *program)'),
     programFd: library.func('int bpf_program__fd(void *program)'),

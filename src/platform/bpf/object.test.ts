@@ -112,6 +112,22 @@ describe('the verifier', { skip }, () => {
     assert.ok(longest > 50_000 && longest < 2 ** 23, `the longest log has ${longest} bytes`);
   });
 
+  test('data is written when the object has so much of it, and refused otherwise', () => {
+    const [lookup, connect] = ['lookup', 'connect'].map((name) =>
+      loadObject(join(ROOT, `build/bpf/${name}.o`), () => null, null),
+    );
+    try {
+      lookup?.setData(Buffer.alloc(8, 1));
+      assert.throws(() => lookup?.setData(Buffer.alloc(4)), {
+        code: 'WEFT_BPF_LOAD',
+        message: /of 8 bytes, cannot be made 4 bytes/,
+      });
+      assert.throws(() => connect?.setData(Buffer.alloc(8)), { code: 'WEFT_BPF_LOAD', message: /of 0 bytes/ });
+    } finally {
+      for (const one of [lookup, connect]) one?.close();
+    }
+  });
+
   test('constants of another size are refused: they would silently stay what C says', () => {
     assert.throws(() => loadObject(join(ROOT, 'build/bpf/connect.o'), () => null, Buffer.alloc(8)), {
       code: 'WEFT_BPF_LOAD',

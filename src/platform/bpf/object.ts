@@ -7,6 +7,8 @@ import { libbpf, type MapHandle, type ObjectHandle, type ProgramHandle } from '.
 export type LoadedObject = {
   /** Programs by C function name. */
   programs: ReadonlyMap<string, ProgramHandle>;
+  /** Writes all of the object's own data, which C begins with zeros. Errors: WEFT_BPF_LOAD when it has not that many bytes. */
+  setData(bytes: Buffer): void;
   /** Frees user space's side; programs and maps live on through pins and links. */
   close(): void;
 };
@@ -70,12 +72,13 @@ export function loadObject(
   }
   const programs = new Map<string, ProgramHandle>();
   for (const program of programsOf(object)) programs.set(api.programName(program), program);
-  return { programs, close: () => api.objectClose(object) };
+  const data = [...mapsOf(object)].find((map) => api.mapIsInternal(map) && api.mapName(map).endsWith('.bss')) ?? null;
+  return { programs, setData: (bytes) => setData(path, data, bytes), close: () => api.objectClose(object) };
 }
 
 function prepareMaps(object: ObjectHandle, setup: MapSetup, readOnlyData: Buffer | null): void {
   const api = libbpf();
-  for (let map: MapHandle | null = api.nextMap(object, null); map !== null; map = api.nextMap(object, map)) {
+  for (const map of mapsOf(object)) {
     if (api.mapIsInternal(map)) {
       if (readOnlyData !== null && api.mapName(map).endsWith('.rodata')) setReadOnlyData(map, readOnlyData);
       continue;
@@ -93,6 +96,26 @@ function setReadOnlyData(map: MapHandle, bytes: Buffer): void {
   throw new WeftError('WEFT_BPF_LOAD', `the constants of an eBPF object have ${wanted} bytes, not ${bytes.length}`, {
     remedy: 'run make setup, which compiles the object of this version',
   });
+}
+
+/** libbpf keeps it as one value of a map. */
+function setData(path: string, map: MapHandle | null, bytes: Buffer): void {
+  const api = libbpf();
+  const size = map === null ? 0 : api.mapValueSize(map);
+  const failed = map === null || size !== bytes.length ? 1 : api.mapUpdate(api.mapFd(map), Buffer.alloc(4), bytes, 0n);
+  if (failed === 0) return;
+  throw new WeftError(
+    'WEFT_BPF_LOAD',
+    `the data of eBPF object ${path}, of ${size} bytes, cannot be made ${bytes.length} bytes`,
+    {
+      remedy: 'run make setup, which compiles the object of this version',
+    },
+  );
+}
+
+function* mapsOf(object: ObjectHandle): Generator<MapHandle> {
+  const api = libbpf();
+  for (let map = api.nextMap(object, null); map !== null; map = api.nextMap(object, map)) yield map;
 }
 
 function* programsOf(object: ObjectHandle): Generator<ProgramHandle> {

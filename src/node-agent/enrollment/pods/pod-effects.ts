@@ -9,7 +9,8 @@ import type { PodNetwork } from './pod-network.ts';
 
 /** The agent, as far as pods that come and go need it. */
 export type PodAgent = {
-  enroll(request: EnrollmentRequest): Promise<Enrolled>;
+  /** `starts`: no process of it has run yet. */
+  enroll(request: EnrollmentRequest, starts: boolean): Promise<Enrolled>;
   /** Resolves when what the dead processes of a workload wrote last has gone out, or after a deadline. */
   lastBytes(uid: string): Promise<void>;
   /** Unknown uids are no error. */

@@ -142,9 +142,9 @@ type Seen = { steps: string[]; listed: string[]; requests: EnrollmentRequest[] }
 /** Takes in whom it is asked for, but for those of these names. */
 function anAgent(seen: Seen, refused: ReadonlySet<string>): PodAgent {
   return {
-    async enroll(request) {
+    async enroll(request, starts) {
       if (refused.has(request.name)) throw new Error('EADDRINUSE');
-      seen.steps.push(`enroll ${request.name}`);
+      seen.steps.push(`enroll ${request.name}${starts ? ' before it runs' : ''}`);
       seen.requests.push(request);
       return {} as never;
     },

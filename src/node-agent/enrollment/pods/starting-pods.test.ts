@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { AGENT } from '#model/settings/agents.ts';
 import { inMesh, settle, setUp } from './pods-rig.testing.ts';
 
-test('K24: a pod that starts is in the mesh when its runtime goes on, though nobody has told of its address', async () => {
+test('K24: a pod that starts is in the mesh when its runtime goes on, though nobody has told of its address, and is not looked through for what it has open', async () => {
   const { pod, starts, steps, seen } = await inMesh();
   await pod('web', { ip: '', phase: 'Pending' });
   await starts('web', { ip: '10.1.0.7' });
-  assert.deepEqual(steps().slice(0, 1), ['enroll web']);
+  assert.deepEqual(steps().slice(0, 1), ['enroll web before it runs']);
   const [{ addresses, netnsPath } = { addresses: [], netnsPath: '' }] = seen.requests;
   assert.deepEqual([addresses, netnsPath], [['10.1.0.7'], '/n/web']);
   await settle();
@@ -31,7 +31,7 @@ test('a runtime waits until the API server has told of the pod, and of everythin
   assert.equal(went, false);
   await rig.all();
   await done;
-  assert.ok(rig.steps().includes('enroll web'));
+  assert.ok(rig.steps().includes('enroll web before it runs'));
 });
 
 test('K21: a pod of which nobody tells does not start, and hears why', async () => {
@@ -57,7 +57,7 @@ test('a pod that cannot be taken in does not start; its runtime asks again', asy
   await assert.rejects(starts('web'), /EADDRINUSE/);
   fails.enroll.clear();
   await starts('web');
-  assert.ok(steps().includes('enroll web'));
+  assert.ok(steps().includes('enroll web before it runs'));
 });
 
 test('K26: another sandbox of a pod has its own address at once, whatever was told of the former', async () => {
@@ -90,7 +90,7 @@ test('K31: a pod that a file of the node describes is known by the name that its
   const { pod, starts, steps } = await inMesh();
   await pod('web', { ip: '', annotations: { 'kubernetes.io/config.hash': 'of the file' } });
   await starts('web', { uid: 'of the file' });
-  assert.ok(steps().includes('enroll web'));
+  assert.ok(steps().includes('enroll web before it runs'));
 });
 
 test('K17: whose pods wait while there is no agent is written whenever it changes: by labels of namespaces, and of pods', async () => {

@@ -72,7 +72,7 @@ export class StartingPods {
     if (one === null) throw untold(this.#known.problems());
     one.arrived(addresses);
     if (!this.#known.isWanted(one)) return;
-    await one.enter(place);
+    await one.enter(place, true);
     this.#known.entered();
   }
 

@@ -110,20 +110,20 @@ export class TakenPod {
   async take(place: SoughtNamespace): Promise<void> {
     try {
       if ('problem' in place) throw notFound(place.problem);
-      await this.enter(place);
+      await this.enter(place, false);
     } catch (error) {
       if (!this.#hasEnded) this.#failed(error);
     }
   }
 
-  /** The same, once. Errors: those of the enrolment. */
-  async enter(place: PodSandbox['place']): Promise<void> {
+  /** The same, once; `starts`: no process of it has run yet. Errors: those of the enrolment. */
+  async enter(place: PodSandbox['place'], starts: boolean): Promise<void> {
     this.#enrolling.begun();
     this.#takings++;
     try {
       const request = this.request(place.path);
       // A namespace that is enrolled lives, so that its number is nobody else's.
-      if (!this.isAsTold || place.inode !== this.#inode) await this.#around.agent.enroll(request);
+      if (!this.isAsTold || place.inode !== this.#inode) await this.#around.agent.enroll(request, starts);
       if (this.#hasEnded) return;
       this.taken = request;
       this.#inode = place.inode;
