@@ -20,6 +20,11 @@ const LEFT = '/sys/fs/bpf/weft/* /run/weft/node-* /run/weft/cni.sock /run/weft-n
 const WEB = { name: 'web', namespace: 'shop', node: NODE };
 const STORE = { name: 'store', namespace: 'shop', node: 'node-b' };
 const STRANGER = { name: 'stranger', namespace: 'outside', node: NODE };
+const BY_OTHER_PROBES: readonly EchoPod[] = Object.entries({
+  tcp: { tcpSocket: { port: 9090 } },
+  grpc: { grpc: { port: 8080 } },
+  exec: { exec: { command: ['/echo', 'get', 'http://127.0.0.1:8080/'] } },
+}).map(([name, probe]) => ({ name: `by-${name}`, namespace: 'shop', node: NODE, probe }));
 const STRICT = `apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: strict, namespace: shop }
@@ -61,6 +66,12 @@ describe('pods that are in the mesh', { skip: SKIP_NODES }, () => {
     const probed = { name: 'probed', namespace: 'shop', node: NODE };
     await runEchoPods(running(), [probed]); // resolves when its readiness probe has succeeded
     await soon('capture of a pod that is probed', () => isCaptured(probed));
+    // Each is ready by a probe of its own kind, and refuses whoever else comes so.
+    await runEchoPods(running(), BY_OTHER_PROBES);
+    for (const pod of BY_OTHER_PROBES) {
+      await soon(`capture of ${pod.name}`, () => isCaptured(pod));
+      assert.equal(await answers(STRANGER, pod), false, pod.name);
+    }
     await kubectl('exec', 'probed', '-n', 'shop', '--', '/echo', 'get', 'http://127.0.0.1:8080/');
     await waitUntil('answer to a pod of the mesh', SOON_MS, () => answers(WEB, probed));
     const since = await fieldOf(probed, '{.status.conditions[?(@.type=="Ready")].lastTransitionTime}');
@@ -72,7 +83,7 @@ describe('pods that are in the mesh', { skip: SKIP_NODES }, () => {
     await soon('probes that were answered', async () => ((await mesh.log(NODE)).match(ANSWERED_PROBE)?.length ?? 0) > PROBES);
     assert.equal(await fieldOf(probed, '{.status.conditions[?(@.type=="Ready")].status}'), 'True');
     assert.equal(await fieldOf(probed, '{.status.conditions[?(@.type=="Ready")].lastTransitionTime}'), since);
-    await kubectl('delete', 'pod', 'probed', '-n', 'shop');
+    await kubectl('delete', 'pod', 'probed', ...BY_OTHER_PROBES.map(({ name }) => name), '-n', 'shop');
     await kubectl('delete', 'peerauthentication', 'strict', '-n', 'shop');
     await soon('answer to a stranger', () => answers(STRANGER, WEB));
   });

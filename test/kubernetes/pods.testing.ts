@@ -6,8 +6,8 @@ import type { CommandResult } from '../../testbed/processes/command.ts';
 
 const READY = '90s';
 
-/** A pod of the echo application: HTTP at port 8080, lines that come back at 9090. */
-export type EchoPod = { name: string; namespace: string; node: string };
+/** A pod of the echo application: HTTP at port 8080, lines that come back at 9090. `probe`: by which it is ready; HTTP where nothing is said. */
+export type EchoPod = { name: string; namespace: string; node: string; probe?: object };
 
 /** Makes a namespace in which pods can be made. */
 export async function makeNamespace(cluster: Cluster, name: string): Promise<void> {
@@ -84,14 +84,13 @@ export function keepAsking(cluster: Cluster, { name, namespace }: EchoPod, url: 
   };
 }
 
-function podOf({ name, namespace, node }: EchoPod): object {
-  const probe = { httpGet: { port: 8080, path: '/ready' }, periodSeconds: 1 };
+function podOf({ name, namespace, node, probe = { httpGet: { port: 8080, path: '/ready' } } }: EchoPod): object {
   const container = {
     name: 'echo',
     image: ECHO_IMAGE,
     imagePullPolicy: 'Never',
     command: ['/echo', 'serve'],
-    readinessProbe: probe,
+    readinessProbe: { ...probe, periodSeconds: 1 },
   };
   return {
     apiVersion: 'v1',

@@ -1,7 +1,7 @@
 // Command echo is what the pods of tests run: a server that says who asked, a client, and, without arguments, the process
 // that holds a pod's namespaces.
 //
-//	echo serve                  HTTP at port 8080, and at port 9090 lines that come back
+//	echo serve                  HTTP and gRPC's question after health at port 8080, and at port 9090 lines that come back
 //	echo get URL [TIMEOUT]      prints the answer; fails when there is none within TIMEOUT (5s) or it is not 200
 //	echo load URL [TIMEOUT]     asks until its input ends, by one connection and by a new one each time; prints failures and the counts
 //	echo talk ADDRESS           keeps one connection open until its input ends, and sends a line every 100 ms; prints each that came back
@@ -79,9 +79,24 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	return http.ListenAndServe(":8080", http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(answer http.ResponseWriter, request *http.Request) {
 		fmt.Fprintf(answer, "host=%s from=%s path=%s\n", name, request.RemoteAddr, request.URL.Path)
-	}))
+	})
+	mux.HandleFunc("/grpc.health.v1.Health/Check", isHealthy)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := http.Server{Addr: ":8080", Handler: mux, Protocols: protocols}
+	return server.ListenAndServe()
+}
+
+// isHealthy answers in gRPC: one message, whose field 1 says SERVING, and the status in a trailer.
+func isHealthy(answer http.ResponseWriter, _ *http.Request) {
+	answer.Header().Set("Content-Type", "application/grpc")
+	answer.Header().Set("Trailer", "Grpc-Status")
+	answer.Write([]byte{0, 0, 0, 0, 2, 0x08, 1})
+	answer.Header().Set("Grpc-Status", "0")
 }
 
 // timeoutOf is the first of these words, or five seconds without one.
