@@ -140,6 +140,14 @@ describe('a mesh of which parts are replaced, die or are away', { skip: SKIP_SUI
       toldAt('the API server is back');
       await isTakenIn('since');
       toldAt('a pod that came since answers');
+      // Its kubelet follows the API server anew when it likes, a minute later perhaps: that is no doing of ours.
+      const ready = '{.status.conditions[?(@.type=="Ready")].lastTransitionTime}';
+      const times = `jsonpath={.metadata.creationTimestamp} {.status.startTime} ${ready}`;
+      const told = await kubectl('get', 'pod', 'since', '-n', 'shop', '-o', times);
+      const [madeMs = 0, heardMs = 0, readyMs = 0] = told.split(' ').map((time) => Date.parse(time));
+      t.diagnostic(
+        `its kubelet heard of it ${heardMs - madeMs} ms after it was made, and it was ready after ${readyMs - madeMs} ms`,
+      );
     });
   });
 

@@ -68,6 +68,7 @@ function podEffects(connection: KubernetesConnection, file: string, options: Age
     node: place.node,
     follow: (kinds, listener) => followBuiltIn({ connection, clock, random: systemRandom }, kinds, listener),
     locate: async (pods, all) => podNamespaces(pods, all),
+    seek: ({ namespace, name }) => objects.get(PODS, { namespace, name }),
     async mark({ namespace, name, uid }, captured) {
       const metadata = { uid, annotations: { [REDIRECTION]: captured ? 'enabled' : null } };
       await objects.merge(PODS, { namespace, name }, { metadata }, 'status');

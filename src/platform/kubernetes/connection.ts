@@ -31,7 +31,37 @@ export type ApiRequest = {
 };
 
 /** What following needs of a connection. */
-export type Asking = Pick<KubernetesConnection, 'access' | 'ask' | 'stream'>;
+export type Asking = Pick<KubernetesConnection, 'access' | 'ask' | 'stream' | 'reach'>;
+
+/** What the system says where nobody listens, or nothing leads there. */
+const AWAY: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/**
+ * Whether an API server takes connections. One that had taken none and answers is back: whoever waits with growing pauses need not wait them
+ * out. Of one that only answers late or badly nothing is told: it has enough to do.
+ */
+export class Reach {
+  readonly #waiting = new Set<() => void>();
+  #isAway = false;
+
+  /** A connection to it has failed. */
+  failed(code: string | undefined): void {
+    this.#isAway ||= code !== undefined && AWAY.has(code);
+  }
+
+  /** It has done what it was asked. */
+  answered(): void {
+    if (!this.#isAway) return;
+    this.#isAway = false;
+    for (const back of [...this.#waiting]) back();
+  }
+
+  /** `back` is called whenever it is back; returns what ends that. */
+  whenBack(back: () => void): () => void {
+    this.#waiting.add(back);
+    return () => void this.#waiting.delete(back);
+  }
+}
 
 /**
  * Asks one API server over HTTP/1.1: each watch has a connection of its own. So a stall of one is no stall of the others, a flow
@@ -40,6 +70,7 @@ export type Asking = Pick<KubernetesConnection, 'access' | 'ask' | 'stream'>;
 export class KubernetesConnection {
   readonly access: ClusterAccess;
   readonly traffic = new ApiTraffic();
+  readonly reach = new Reach();
   readonly #calls: Agent;
   readonly #watches: Agent;
   readonly #userAgent: string;
@@ -102,7 +133,10 @@ export class KubernetesConnection {
 
   async #checked({ method, path }: ApiRequest, answer: IncomingMessage): Promise<IncomingMessage> {
     const { statusCode = 500, headers } = answer;
-    if (statusCode >= 200 && statusCode < 300) return answer;
+    if (statusCode >= 200 && statusCode < 300) {
+      this.reach.answered();
+      return answer;
+    }
     const text = await bounded(this.#counted(path, answer), KUBERNETES.answerBytesMax);
     let told: unknown = null;
     try {
@@ -139,9 +173,10 @@ export class KubernetesConnection {
     this.traffic.of(path).requests++;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const asked = request(options, resolve);
-    asked.on('error', (cause: Error) =>
-      reject(unreachableError(this.access, `${method} ${path} failed: ${cause.message}`, cause)),
-    );
+    asked.on('error', (cause: NodeJS.ErrnoException) => {
+      this.reach.failed(cause.code);
+      reject(unreachableError(this.access, `${method} ${path} failed: ${cause.message}`, cause));
+    });
     // What a server that stands still would cost: the time until the head of its answer.
     asked.setTimeout(KUBERNETES.answerMs, () => asked.destroy(new Error(`no answer within ${KUBERNETES.answerMs} ms`)));
     asked.on('socket', (socket) => socket.setKeepAlive(true, KUBERNETES.keepaliveMs));

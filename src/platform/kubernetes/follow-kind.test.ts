@@ -3,6 +3,7 @@ import test from 'node:test';
 import { KUBERNETES } from '#model/settings/kubernetes.ts';
 import type { FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
 import { SteppedClock } from '../stepped-clock.testing.ts';
+import { ApiError } from './connection.ts';
 import { FollowKind } from './follow-kind.ts';
 import { bookmark, refusedWith, ScriptedServer, service } from './scripted-server.testing.ts';
 import { Turns } from './turns.ts';
@@ -176,4 +177,29 @@ test('one that is closed tells nothing more', async () => {
   server.last.send({ type: 'ADDED', object: service('c', 9) });
   await settle();
   assert.equal(told.length, 2);
+});
+
+test('K85: whoever had no answer does not wait on when the API server is back; whoever was told to come later does', async () => {
+  const { server, clock } = await followed();
+  const fails = async (error: Error): Promise<void> => {
+    server.refusal = () => error;
+    for (let tries = 0; tries < 8; tries++) {
+      server.last.end();
+      await settle();
+      clock.advance(KUBERNETES.backoffMaxMs);
+      await settle();
+    }
+    server.refusal = () => null;
+    const before = server.watches.length;
+    server.reach.failed('ECONNREFUSED');
+    server.reach.answered();
+    await settle();
+    clock.advance(KUBERNETES.shortWatchMs);
+    await settle();
+    assert.equal(server.watches.length - before, error instanceof ApiError ? 0 : 1);
+    clock.advance(KUBERNETES.backoffMaxMs);
+    await settle();
+  };
+  await fails(new Error('connect ECONNREFUSED'));
+  await fails(refusedWith(429, 'TooManyRequests'));
 });

@@ -35,8 +35,11 @@ export class FollowKind {
   readonly #retry: Retry;
   readonly #closing = new AbortController();
   readonly #firstTold: () => void;
+  readonly #hearNoMore: () => void;
   /** From where to go on; null: everything has to be read. */
   #version: string | null = null;
+  /** Whether the next attempt waits because there was no answer at all. */
+  #isUnanswered = false;
   /** Whether the server tells everything by a watch, too. */
   #streams = true;
 
@@ -56,12 +59,14 @@ export class FollowKind {
     ({ promise: this.told, resolve: this.#firstTold } = Promise.withResolvers<void>());
     const backoff = { firstMs: KUBERNETES.backoffFirstMs, maxMs: KUBERNETES.backoffMaxMs };
     this.#retry = new Retry(effects, backoff, () => this.#begin());
+    this.#hearNoMore = effects.connection.reach.whenBack(() => this.#hurry());
     this.#begin();
   }
 
   /** Tells nothing more; returns what it has told, for whoever follows the kind from now on. */
   close(): KnownObjects {
     this.#closing.abort();
+    this.#hearNoMore();
     this.#retry.close();
     this.#firstTold();
     return this.#known;
@@ -71,10 +76,16 @@ export class FollowKind {
     this.#attempt().catch((error: unknown) => this.#failed(error, 0));
   }
 
+  /** The API server is back: there is nothing to wait for, but for the others that come back. */
+  #hurry(): void {
+    if (this.#isUnanswered) this.#retry.after(Math.round(this.#effects.random() * KUBERNETES.shortWatchMs));
+  }
+
   /** One connection, until it ends; then the next is planned. */
   async #attempt(): Promise<void> {
     const { clock, random } = this.#effects;
     this.#retry.begun();
+    this.#isUnanswered = false;
     const beganMs = clock.monotonicMs();
     const lasted = (): number => clock.monotonicMs() - beganMs;
     try {
@@ -98,6 +109,7 @@ export class FollowKind {
     }
     const problem = error instanceof WeftError ? error : unreachableError(this.#effects.connection.access, String(error), error);
     const delayMs = this.#retry.failed();
+    this.#isUnanswered = !(problem instanceof ApiError);
     if (problem instanceof ApiError) {
       if (isExpired(problem.status)) this.#version = null;
       const { retryAfterS } = problem.status;

@@ -1,5 +1,5 @@
 import { accessError, type ClusterAccess } from './access.ts';
-import { ApiError, type ApiRequest, type Asking } from './connection.ts';
+import { ApiError, type ApiRequest, type Asking, Reach } from './connection.ts';
 
 /** One watch that was begun: what it asked, and how to go on with it. */
 export type ScriptedWatch = {
@@ -22,6 +22,7 @@ export class ScriptedServer implements Asking {
     token: async () => null,
     from: 'a test',
   };
+  readonly reach = new Reach();
   readonly asked: ApiRequest[] = [];
   readonly watches: ScriptedWatch[] = [];
   /** What becomes of a question; an ApiError is thrown. */

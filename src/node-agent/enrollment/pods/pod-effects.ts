@@ -27,6 +27,8 @@ export type PodEffects = {
   follow: FollowBuiltIn;
   /** Where each of these pods has its network, by uid; `all`: every pod of the node that has an address. Never rejects for one of them. */
   locate(pods: readonly FollowedPod[], all: readonly FollowedPod[]): Promise<ReadonlyMap<string, SoughtNamespace>>;
+  /** Asks the API server for a pod, whatever it answers. Errors: those of the API server. */
+  seek(pod: WorkloadKey): Promise<unknown>;
   /** Writes whether a pod is captured to where the mesh reads it. Does nothing when it is gone. Errors: those of the API server. */
   mark(pod: FollowedPod, captured: boolean): Promise<void>;
   /** Tells whoever looks at the pod; returns at once. */

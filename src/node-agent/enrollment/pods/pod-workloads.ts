@@ -51,6 +51,7 @@ export class PodWorkloads implements NodeWorkloads {
       isWanted: (one) => this.#judge(one),
       entered: () => void this.#save().catch(toLastResort),
       problems: () => this.#watch?.problems() ?? [],
+      seek: (pod) => void effects.seek(pod).catch(() => {}), // the watch tells of what is the matter
     });
   }
 

@@ -59,7 +59,7 @@ export function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
     saved,
     requests: [] as EnrollmentRequest[],
   };
-  const fails = { enroll: new Set<string>(), mark: 0, list: 0 };
+  const fails = { enroll: new Set<string>(), mark: 0, list: 0, follow: [] as string[] };
   const asked: { add(sandbox: PodSandbox): Promise<void> } = { add: () => Promise.reject(new Error('nobody is asked')) };
   const places = new Map<string, SoughtNamespace>();
   let listener: ClusterListener | null = null;
@@ -78,11 +78,12 @@ export function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
       }
       listener = told;
       kinds = [...wanted.keys()];
-      return { told: all.promise, problems: () => [], close: () => void seen.steps.push('closed') };
+      return { told: all.promise, problems: () => fails.follow, close: () => void seen.steps.push('closed') };
     },
     async locate(pods) {
       return new Map(pods.map(({ uid, name }) => [uid, places.get(uid) ?? { path: `/n/${name}`, inode: name.length }]));
     },
+    seek: async ({ name }) => void seen.steps.push(`seek ${name}`),
     async mark({ name }, captured) {
       if (fails.mark-- > 0) throw new Error('away');
       seen.steps.push(`${captured ? 'mark' : 'unmark'} ${name}`);
@@ -90,10 +91,7 @@ export function setUp({ saved = [] as EnrollmentRequest[] } = {}) {
     warn: ({ name }, text) => void seen.warned.push(`${name}: ${text}`),
     network: aNetwork(seen, fails, asked),
     expectedUid: ({ namespace, name }) => `k//Pod/${namespace}/${name}`,
-    store: {
-      load: async () => saved,
-      save: async (now) => void Object.assign(seen, { saved: now }),
-    },
+    store: aStore(seen, saved),
     ...{ clock, random: UNSPREAD, log: SILENT_LOG },
   };
   const pods = new PodWorkloads(agent, effects);
@@ -152,6 +150,11 @@ function anAgent(seen: Seen, refused: ReadonlySet<string>): PodAgent {
     leave: (uid) => void seen.steps.push(`leave ${uid}`),
     succession: { releaseLeftovers: () => void seen.steps.push('leftovers') },
   };
+}
+
+/** Where requests of a former agent are. */
+function aStore(seen: object, saved: EnrollmentRequest[]): PodEffects['store'] {
+  return { load: async () => saved, save: async (now) => void Object.assign(seen, { saved: now }) };
 }
 
 /** Where runtimes ask. */

@@ -43,6 +43,18 @@ test('K21: a pod of which nobody tells does not start, and hears why', async () 
   assert.deepEqual(steps(), []);
 });
 
+test('K85: while pods are not followed one that starts is asked for, which tells that the API server is back', async () => {
+  const { starts, pod, fails, steps } = await inMesh();
+  fails.follow = ['the API server does not answer'];
+  const started = starts('web');
+  assert.deepEqual(steps(), ['seek web']);
+  await pod('web', { ip: '' });
+  await started;
+  steps();
+  await starts('web');
+  assert.ok(!steps().includes('seek web'), 'it is known');
+});
+
 test('a pod that is not meant starts as it is', async () => {
   const { pod, starts, steps } = await inMesh();
   await pod('web', { mode: 'none', ip: '' });

@@ -16,6 +16,8 @@ export type KnownPods = {
   isWanted(one: TakenPod): boolean;
   /** One more is in. */
   entered(): void;
+  /** Asks for it in vain: by that the API server is found to be back. */
+  seek(pod: PodSandbox['pod']): void;
   /** Why pods may not be told of, a sentence each. */
   problems(): readonly string[];
 };
@@ -63,6 +65,8 @@ export class StartingPods {
 
   /** Resolves when the pod may start. Errors: why it has to wait; WEFT_AGENT_LEAVING: another agent is to be asked. */
   async #add({ pod, addresses, place }: PodSandbox): Promise<void> {
+    // Its kubelet has heard of it, so that the API server answers, whatever was the matter before.
+    if (this.#known.problems().length > 0 && this.#known.find(keyText(pod)) === null) this.#known.seek(pod);
     const one = await this.#hearing.until(AGENT.cniKnownMs, () => {
       if (this.#left) return 'left';
       const known = this.#known.find(keyText(pod));
