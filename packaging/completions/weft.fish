@@ -3,7 +3,7 @@
 function __weft_in
   set -l path weft
   for word in (commandline -opc)[2..-1]
-    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft drain' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft ca' 'weft token' 'weft waypoint'
+    if contains -- "$path $word" 'weft up' 'weft run' 'weft exec' 'weft stop' 'weft drain' 'weft install' 'weft upgrade' 'weft uninstall' 'weft ps' 'weft logs' 'weft apply' 'weft get' 'weft diff' 'weft delete' 'weft status' 'weft describe' 'weft check' 'weft validate' 'weft log-level' 'weft bug-report' 'weft lab' 'weft lab up' 'weft lab run' 'weft lab outside' 'weft lab restart' 'weft lab capture' 'weft lab logs' 'weft lab status' 'weft lab down' 'weft demo' 'weft bench' 'weft version' 'weft control' 'weft agent' 'weft ca' 'weft token' 'weft waypoint'
       set path "$path $word"
     else if test "$word" = --
       return 1
@@ -17,6 +17,8 @@ complete -c weft -n '__weft_in "weft"' -a run -d 'Run a command as a workload of
 complete -c weft -n '__weft_in "weft"' -a exec -d 'Run a command inside a workload that runs'
 complete -c weft -n '__weft_in "weft"' -a stop -d 'End workloads of this machine'
 complete -c weft -n '__weft_in "weft"' -a drain -d 'Send workloads no new connections'
+complete -c weft -n '__weft_in "weft"' -a install -d 'Install the mesh on a Kubernetes cluster'
+complete -c weft -n '__weft_in "weft"' -a upgrade -d 'Bring the mesh of a Kubernetes cluster to this version'
 complete -c weft -n '__weft_in "weft"' -a uninstall -d 'Remove every trace of the mesh from this machine'
 complete -c weft -n '__weft_in "weft"' -a ps -d 'Show the workloads that run on this machine'
 complete -c weft -n '__weft_in "weft"' -a logs -d 'Show what a workload in the background has printed'
@@ -100,8 +102,15 @@ complete -c weft -n '__weft_in "weft drain"' -l node -x -d 'only of this node, w
 complete -c weft -n '__weft_in "weft drain"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft drain"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft drain"' -xa '(weft ps 2>/dev/null | sed "1d;s/ .*//")'
+complete -c weft -n '__weft_in "weft install"' -l kubeconfig -rF -d 'the cluster, and the rights to change it'
+complete -c weft -n '__weft_in "weft install"' -l image -x -d 'the image of Weft, as its nodes pull it'
+complete -c weft -n '__weft_in "weft install"' -l help -s h -d 'show this help'
+complete -c weft -n '__weft_in "weft upgrade"' -l kubeconfig -rF -d 'the cluster, and the rights to change it'
+complete -c weft -n '__weft_in "weft upgrade"' -l image -x -d 'the image of Weft, as its nodes pull it'
+complete -c weft -n '__weft_in "weft upgrade"' -l help -s h -d 'show this help'
 complete -c weft -n '__weft_in "weft uninstall"' -l yes -d 'do not ask, also when workloads, agents or the control plane live'
 complete -c weft -n '__weft_in "weft uninstall"' -l keep-state -d 'keep the state directory, and with it the certificate authority'
+complete -c weft -n '__weft_in "weft uninstall"' -l kubeconfig -rF -d 'take the mesh off the cluster that this reaches, without asking'
 complete -c weft -n '__weft_in "weft uninstall"' -l run-dir -xa '(__fish_complete_directories)' -d 'where sockets and other short-lived files are (default: /run/weft)'
 complete -c weft -n '__weft_in "weft uninstall"' -l state-dir -xa '(__fish_complete_directories)' -d 'where the certificate authority'\''s key and other lasting files are (default: /var/lib/weft)'
 complete -c weft -n '__weft_in "weft uninstall"' -l bpffs -xa '(__fish_complete_directories)' -d 'the bpf file system where maps and links are kept (default: /sys/fs/bpf)'

@@ -38,6 +38,8 @@ const OTHERS: Readonly<Record<string, string>> = {
   diff: 'what diff -u prints',
   stop: 'what it has ended',
   drain: 'what it has told',
+  install: 'what it has made ready',
+  upgrade: 'what it has made ready',
   uninstall: 'what it has removed',
   'bug-report': 'the name of a file',
   help: 'help',

@@ -3,6 +3,7 @@ import { type AgentOptions, agentCommand } from './agent.ts';
 import { type BugReportOptions, bugReportCommand } from './bug-report.ts';
 import { type CaOptions, caCommand } from './ca.ts';
 import { type CheckOptions, checkCommand } from './check.ts';
+import { type InstallOptions, installCommand, upgradeCommand } from './cluster.ts';
 import type { Act } from './command.ts';
 import { type ControlOptions, controlCommand } from './control.ts';
 import { type DescribeOptions, describeCommand } from './describe.ts';
@@ -52,6 +53,7 @@ export type Actions = {
   stop: Action<StopOptions>;
   drain: Action<DrainOptions>;
   ps: Action<PsOptions>;
+  install: Action<InstallOptions>;
   uninstall: Action<UninstallOptions>;
   control: Action<ControlOptions>;
   agent: Action<AgentOptions>;
@@ -112,7 +114,7 @@ export function buildProgram(actions: Actions, output: Output, onExit: (code: nu
   const commands = [
     ...[upCommand(run(actions.up)), runCommand(run(actions.run)), execCommand(run(actions.exec)), stopCommand(run(actions.stop))],
     drainCommand(run(actions.drain)),
-    uninstallCommand(run(actions.uninstall)),
+    ...[installCommand(run(actions.install)), upgradeCommand(run(actions.install)), uninstallCommand(run(actions.uninstall))],
     ...[psCommand(run(actions.ps)), logsCommand(run(actions.logs))],
     ...[applyCommand(run(actions.apply)), getCommand(run(actions.get)), diffCommand(run(actions.diff))],
     deleteCommand(run(actions.delete)),

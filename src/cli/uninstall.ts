@@ -8,19 +8,29 @@ import { controlSocketPath, waypointsDirectory } from '#protocol/api/places.ts';
 import { type Act, bpffsOption, makeCommand, runDirOption, stateDirOption } from './command.ts';
 
 /** What `weft uninstall` is told. */
-export type UninstallOptions = { runDir: string; stateDir: string; bpffs: string; keepState: boolean; yes: boolean };
+export type UninstallOptions = {
+  runDir: string;
+  stateDir: string;
+  bpffs: string;
+  keepState: boolean;
+  yes: boolean;
+  /** The cluster that the mesh is taken off; absent: this machine. */
+  kubeconfig?: string;
+};
 
 /** `weft uninstall`: takes this machine out of the mesh. */
 export function uninstallCommand(act: Act<UninstallOptions>): Command {
   return makeCommand('uninstall', 'Mesh:', 'Remove every trace of the mesh from this machine', [
     { command: 'weft uninstall --keep-state', does: 'leave the mesh, but keep the certificate authority for the next start' },
     { command: 'weft uninstall --yes', does: 'end what still runs without asking, in a script say' },
+    { command: 'weft uninstall --kubeconfig ~/.kube/config', does: 'take the mesh off a cluster, whose pods go on' },
   ])
     .description(
-      'Remove every trace of the mesh of a run directory from this machine: eBPF programs, maps, network namespaces, cgroups and files. Running agents and the control plane are asked to do it and to end; after those that crashed it is done for them. Only what bears the mark of that mesh is touched, and the rest is named; while something of it lives, it asks first.',
+      'Remove every trace of the mesh of a run directory from this machine: eBPF programs, maps, network namespaces, cgroups and files. Running agents and the control plane are asked to do it and to end; after those that crashed it is done for them. Only what bears the mark of that mesh is touched, and the rest is named; while something of it lives, it asks first. With --kubeconfig it takes the mesh off a cluster in place of this machine: the agents first, which let their pods go while they have the rights to, then the rest.',
     )
     .option('--yes', 'do not ask, also when workloads, agents or the control plane live', false)
     .option('--keep-state', 'keep the state directory, and with it the certificate authority', false)
+    .option('--kubeconfig <file>', 'take the mesh off the cluster that this reaches, without asking')
     .addOption(runDirOption())
     .addOption(stateDirOption())
     .addOption(bpffsOption())

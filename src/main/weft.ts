@@ -21,7 +21,11 @@ const actions: Actions = {
   stop: async (options) => (await import('#main/commands/workloads.ts')).stop(options),
   drain: async (options) => (await import('#main/commands/workloads.ts')).drain(options),
   ps: async (options) => (await import('#main/commands/workloads.ts')).ps(options),
-  uninstall: async (options) => (await import('#main/commands/uninstall.ts')).uninstall(options),
+  install: async (options) => (await import('#main/commands/cluster.ts')).install(options),
+  uninstall: async (options) =>
+    options.kubeconfig === undefined
+      ? (await import('#main/commands/uninstall.ts')).uninstall(options)
+      : (await import('#main/commands/cluster.ts')).uninstall(options.kubeconfig),
   control: async (options) => (await import('#main/commands/control.ts')).control(options),
   agent: async (options) => (await import('#main/commands/agent.ts')).agent(options),
   waypoint: async (options) => (await import('#main/waypoint/waypoint-process.ts')).waypoint(options),

@@ -17,6 +17,7 @@ export const IDLE_ACTIONS: Actions = {
   stop: idle,
   drain: idle,
   ps: idle,
+  install: idle,
   uninstall: idle,
   control: idle,
   agent: idle,

@@ -84,7 +84,7 @@ export const CLUSTER_CODES = {
     'warning',
     'A pod says that it is in the mesh, and nobody has taken it in.',
     'A mesh that was taken away with the rights of its agents has left the mark; peers may dial it by a tunnel that nobody answers.',
-    'kubectl annotate pods --all -A ambient.istio.io/redirection-, or install the mesh again, whose agents remove it.',
+    'weft uninstall --kubeconfig FILE removes what was left; so do agents, once the mesh is installed again.',
   ),
   WEFT_CHECK_CLUSTER_POLICY: row(
     'cluster',

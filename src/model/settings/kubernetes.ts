@@ -87,6 +87,12 @@ export const KUBERNETES_SETTINGS = {
       'ms',
       'How long a waypoint that nobody asked for by name stays after the last that needed it has gone (K131).',
     ),
+    rolloutMs: setting(
+      300_000,
+      'ms',
+      'How long `weft install` waits for a part to be ready, images pulled, and `weft uninstall` for agents to end.',
+    ),
+    rolloutLookMs: setting(1_000, 'ms', 'How often they look meanwhile.'),
     takenInMs: setting(
       30_000,
       'ms',
