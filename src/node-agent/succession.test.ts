@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SILENT_LOG } from '#model/effects/log.ts';
 import { WeftError } from '#model/error.ts';
-import { type Former, type FoundNode, formerAgent, openedNode } from './succession.ts';
+import { AGENT } from '#model/settings/agents.ts';
+import { SteppedClock } from '#platform/stepped-clock.testing.ts';
+import { type Former, type FoundNode, formerAgent, openedNode, whenCrowded } from './succession.ts';
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const NOBODY = new WeftError('WEFT_NO_AGENT', 'nobody answers');
 const OLDER = new WeftError('WEFT_API_PATH', 'the agent has no GET /v1/handover');
@@ -59,3 +64,32 @@ for (const [what, found, adopted, guarded, steps, resumes] of starts)
     const result = await openedNode(found, { prepare }, open);
     assert.deepEqual([done.join(' '), result.resumes], [steps, resumes]);
   });
+
+test('K145: the oldest of four former agents ends early, one of three does not', async () => {
+  const clock = new SteppedClock();
+  let [newer, isOver] = [AGENT.formersMax - 1, false];
+  whenCrowded({ clock, log: SILENT_LOG }, () => newer).then(() => {
+    isOver = true;
+  }, assert.fail);
+  clock.advance(10 * AGENT.successorLookMs);
+  await settle();
+  assert.equal(isOver, false);
+  newer++;
+  clock.advance(AGENT.successorLookMs);
+  await settle();
+  assert.equal(isOver, true);
+});
+
+test('where they cannot be counted it goes on to its end, and that is told once', async () => {
+  const clock = new SteppedClock();
+  let [told, isOver] = [0, false];
+  const log = { ...SILENT_LOG, warn: () => void told++ };
+  whenCrowded({ clock, log }, () => {
+    throw new Error('the directory is gone');
+  }).then(() => {
+    isOver = true;
+  }, assert.fail);
+  clock.advance(10 * AGENT.successorLookMs);
+  await settle();
+  assert.deepEqual([told, isOver], [1, false]);
+});

@@ -1,6 +1,7 @@
 import type { Clock } from '#model/effects/clock.ts';
+import type { Log } from '#model/effects/log.ts';
 import type { Waiters } from '#model/effects/waiters.ts';
-import { WeftError } from '#model/error.ts';
+import { messageOf, WeftError } from '#model/error.ts';
 import type { MeshDelta, MeshState } from '#model/mesh/mesh-state.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import type { Kernel } from '#node-agent/effects/agent-effects.ts';
@@ -102,6 +103,25 @@ export async function askToHandOver(
     if (error instanceof WeftError && without.includes(error.code)) return null;
     throw error;
   }
+}
+
+/**
+ * Resolves when a node has so many former agents that the oldest, this one, is to end before what it carries has: each takes memory, and one
+ * update after the other must not fill the node with them. `newer`: how many came after it and live. Errors of it bound nothing.
+ */
+export function whenCrowded({ clock, log }: { clock: Clock; log: Log }, newer: () => number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = clock.every(AGENT.successorLookMs, () => {
+    try {
+      if (newer() < AGENT.formersMax) return;
+      log.warn({}, 'so many agents of this node came since and carry, too, that this one ends: what it carries is cut');
+      resolve();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'other former agents of this node cannot be counted');
+    }
+    stop();
+  });
+  return promise;
 }
 
 /** How an agent goes on with what a former one of its node left, and leaves the node to the next one. */

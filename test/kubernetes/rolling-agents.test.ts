@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { before, describe, type TestContext, test } from 'node:test';
+import type { Child } from '../../testbed/processes/child.ts';
 import { waitUntil } from '../../testbed/processes/wait.ts';
-import { cluster, SKIP_NODES } from './cluster.testing.ts';
+import { cluster, SKIP_LONG, SKIP_NODES } from './cluster.testing.ts';
 import { InstalledMesh } from './installed.testing.ts';
 import { type Pair, undisturbed } from './load.testing.ts';
-import { addressOf, ask, makeNamespace, runEchoPods } from './pods.testing.ts';
+import { addressOf, ask, keepTalking, makeNamespace, runEchoPods } from './pods.testing.ts';
 
 const SOON_MS = 60_000;
 const WEB = { name: 'web', namespace: 'shop', node: 'node-a' };
@@ -73,20 +74,35 @@ describe('agents that are rolled', { skip: SKIP_NODES }, () => {
     assert.equal(restarts, '0 0');
   });
 
-  test('K147: an agent that is deleted serves until the next one has the node', async (t) => {
+  const podsOfNodeA = async (): Promise<string[]> => {
+    const which = ['--field-selector', 'spec.nodeName=node-a', '--sort-by=.metadata.creationTimestamp'];
+    return (await kubectl('get', 'pods', ...AGENTS, ...which, '-o', 'jsonpath={.items[*].metadata.name}')).split(' ');
+  };
+  const replaceOnNodeA = async (): Promise<void> => {
     const before = await pidOf('node-a');
-    const pod = await kubectl(
-      'get',
-      'pods',
-      ...AGENTS,
-      '--field-selector',
-      'spec.nodeName=node-a',
-      '-o',
-      'jsonpath={.items[0].metadata.name}',
+    await kubectl('delete', 'pod', (await podsOfNodeA()).at(-1) ?? '', '-n', 'istio-system', '--wait=false');
+    await mesh.restarted('node-a', before);
+  };
+
+  test('K147: an agent that is deleted serves until the next one has the node', (t) => loaded(t, replaceOnNodeA));
+
+  test('K145: of the former agents of a node that carry something the oldest of four ends, and none of the others', {
+    skip: SKIP_LONG,
+  }, async (t) => {
+    const talks: Child[] = [];
+    t.after(() => Promise.all(talks.map((talk) => talk.stop())));
+    const lines = `${await addressOf(running(), STORE)}:9090`;
+    for (let at = 0; at < 4; at++) {
+      const talk = keepTalking(running(), WEB, lines);
+      talks.push(talk);
+      await new Promise<void>((resolve) => talk.onLine(() => resolve()));
+      await replaceOnNodeA();
+    }
+    await waitUntil('end of the oldest, and of its pod', SOON_MS, async () => (await podsOfNodeA()).length === 4);
+    await waitUntil('end of what it carried', SOON_MS, async () => talks[0]?.ending() !== null);
+    assert.deepEqual(
+      talks.slice(1).map((talk) => talk.ending()),
+      [null, null, null],
     );
-    await loaded(t, async () => {
-      await kubectl('delete', 'pod', pod, '-n', 'istio-system', '--wait=false');
-      await mesh.restarted('node-a', before);
-    });
   });
 });

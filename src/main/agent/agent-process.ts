@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { guardedClock } from '#model/effects/mishaps.ts';
+import { messageOf } from '#model/error.ts';
 import { AGENT } from '#model/settings/agents.ts';
 import { COMMAND } from '#model/settings/host.ts';
 import { Agent } from '#node-agent/agent.ts';
@@ -9,10 +10,11 @@ import { type RunningAgent, runAgent } from '#node-agent/lifecycle.ts';
 import { type NodePaths, nodePaths } from '#node-agent/node-places.ts';
 import { agentStatus, type TokenTerm, tokenComplaint } from '#node-agent/status/agent-status.ts';
 import { answerLocalApi } from '#node-agent/status/local-api.ts';
-import { askToHandOver, formerAgent, openedNode } from '#node-agent/succession.ts';
+import { askToHandOver, formerAgent, openedNode, whenCrowded } from '#node-agent/succession.ts';
 import { ensureBpffs } from '#platform/bpf/bpffs.ts';
 import type { RingReader } from '#platform/bpf/reports.ts';
 import { systemClock } from '#platform/clock.ts';
+import { type FormerAgent, joinFormers } from '#platform/files/former-agents.ts';
 import { claimDirectory } from '#platform/files/marked-directory.ts';
 import { type HeldNode, holdNode } from '#platform/files/node-register.ts';
 import type { DiscoveryClient } from '#platform/grpc/discovery-client.ts';
@@ -119,7 +121,7 @@ async function startHeld(options: AgentProcessOptions, start: Start): Promise<Ru
     isServed: () => existsSync(paths.socket),
     isAnswered: () => answers(paths.socket),
     drain: options.drain,
-    carriedToTheEnd: (deadlineMs) => agent.succession.carriedToTheEnd(deadlineMs),
+    carriedToTheEnd: (deadlineMs) => carriedBesideOthers(options, paths.nodeDir, agent.succession.carriedToTheEnd(deadlineMs)),
     serve: async ({ cleanup, isLeaving, handOver }) => {
       await socketFreed(paths.socket, COMMAND.stopMs); // a former agent closes it a moment after it has handed over
       return serveLocalSocket(paths.socket, (method, path, body) =>
@@ -267,4 +269,25 @@ function statusOf({
     spliceReaders,
     counters: kernel.counters(),
   });
+}
+
+/**
+ * Resolves when what an agent still carries is `carried`, or too many of its node have come after it since: one of those that are started beside
+ * the one that runs. `directory`: of the node, where they know of one another.
+ */
+async function carriedBesideOthers(
+  { drain, log }: Pick<AgentProcessOptions, 'drain' | 'log'>,
+  directory: string,
+  carried: Promise<void>,
+): Promise<void> {
+  if (drain === null) return carried;
+  let own: FormerAgent;
+  try {
+    own = joinFormers(directory);
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'later agents of this node are not counted: what is carried goes on to its end');
+    return carried;
+  }
+  await Promise.race([carried, whenCrowded({ clock: systemClock, log }, own.newer)]);
+  own.leave();
 }

@@ -17,7 +17,7 @@ export const LOCK_NAME = 'lock';
 /** What Weft itself puts into each, by its path below the directory. Nothing else is ever removed from there. */
 const OWN: Readonly<Record<MarkedKind, RegExp>> = {
   run: /^(control\.sock|bpffs-mounted)$/,
-  node: /^(agent\.sock|up\.lock|(token|control-root\.pem)(\.new)?|(workloads|sandbox-node)\.json(\.new)?|sandbox-next-host(\.new)?|sandboxes\/[^/]+\.(json|resolv\.conf)(\.new)?|runs\/[^/]+)$/,
+  node: /^(agent\.sock|up\.lock|former-\d+\.lock|(token|control-root\.pem)(\.new)?|(workloads|sandbox-node)\.json(\.new)?|sandbox-next-host(\.new)?|sandboxes\/[^/]+\.(json|resolv\.conf)(\.new)?|runs\/[^/]+)$/,
   waypoints: /^(discovery\.sock|root-cert\.pem(\.new)?|[^/]+\.[^/]+\.(json|token|sock|log(\.\d+)?))(\.unfinished)?$/,
   state:
     /^(lock|writable|root-key\.pem|root-cert\.pem|next-root-key\.pem|root-rotation\.json|token-key\.pem|token-revocations\.json|allocations\.json|address-pools\.json|(registry|last-good)\/[^/]+\.json|logs\/[^/]+\.log(\.\d+)?)(\.unfinished)?$/,

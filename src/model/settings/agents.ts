@@ -222,6 +222,11 @@ export const AGENT_SETTINGS = {
       'Where the next agent is started beside this one (`--drain`): how long one that is told to end serves on until the next has the node; and how long nobody may answer for the node before one that stays is started anew.',
     ),
     successorLookMs: setting(2_000, 'ms', 'How often it looks whether somebody answers.'),
+    formersMax: setting(
+      3,
+      'count',
+      'Agents of one node that were replaced and carry to the end what they had; of more the oldest ends (K145).',
+    ),
     handOverLookMs: setting(50, 'ms', 'How often it looks whether they have ended.'),
     lastAnswerMs: setting(100, 'ms', 'The answer to a cleanup has to leave before its socket closes.'),
   },
