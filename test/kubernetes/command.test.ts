@@ -65,7 +65,7 @@ describe('the mesh of a cluster by commands of its own', { skip: SKIP_LONG }, ()
     const kinds = 'clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings';
     assert.doesNotMatch(await kubectl('get', kinds, '-o', 'name'), /weft/);
     for (const { name } of running().nodes) {
-      const left = await running().node(name).tryRun('sh', '-c', 'ls /sys/fs/bpf /etc/cni/net.d; find /run/weft* -type s');
+      const left = await running().node(name).tryRun('sh', '-c', 'ls -R /sys/fs/bpf /etc/cni/net.d; find /run/weft* -type s');
       assert.doesNotMatch(left.stdout, /weft/, `${name}: ${left.stdout}`);
     }
     // A mark that an agent could not remove is removed with the rights of who takes the mesh away.

@@ -220,7 +220,7 @@ describe('the Helm chart', { skip: SKIP }, () => {
       assert.equal(await kubectl('get', 'nodes', '-o', format), 'True True ');
       assert.deepEqual(await clusterObjects(), []);
       for (const { name } of running().nodes) {
-        const left = await running().node(name).tryRun('sh', '-c', 'ls /sys/fs/bpf /etc/cni/net.d; find /run/weft* -type s');
+        const left = await running().node(name).tryRun('sh', '-c', 'ls -R /sys/fs/bpf /etc/cni/net.d; find /run/weft* -type s');
         assert.doesNotMatch(left.stdout, /weft/, `${name}: ${left.stdout}`);
       }
     });

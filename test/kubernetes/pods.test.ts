@@ -197,7 +197,7 @@ describe('pods that are in the mesh', { skip: SKIP_NODES }, () => {
     await soon('answer of another node', () => answers(WEB, STORE));
     assert.equal(await fieldOf(STORE, '{.status.containerStatuses[0].containerID}'), before);
     for (const node of running().nodes) {
-      const left = await node.run('bash', '-c', `ls -d ${LEFT} 2>/dev/null; grep -l weft /etc/cni/net.d/*; true`);
+      const left = await node.run('bash', '-c', `ls -d ${LEFT} 2>/dev/null; grep -rl weft /etc/cni/net.d; true`);
       assert.equal(left, '', node.name);
     }
   });

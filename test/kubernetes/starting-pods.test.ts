@@ -74,7 +74,8 @@ describe('pods that start in the mesh', { skip: SKIP_NODES }, () => {
       const before = text.replace(',{"type":"weft-cni"}', '');
       assert.match(before, /"routes": \[\{"dst": "0\.0\.0\.0\/0"\}\],/);
       assert.equal(await node.run('stat', '-c', '%a %u:%g', CONFLIST), '644 1000:1000\n');
-      assert.equal(await node.run('ls', '/etc/cni/net.d'), '10-testbed.conflist\n');
+      const files = await node.run('bash', '-c', 'cd /etc/cni/net.d; find . -type f | sort');
+      assert.match(files, /^\.\/10-testbed\.conflist\n\.\/[\w-]+\/90-weft\.conf\n$/);
     }
   });
 

@@ -7,7 +7,7 @@ import { PLUGIN } from '#model/network-chain/conf-list.ts';
 import { ChainKeeper } from '#node-agent/enrollment/pods/chain-keeper.ts';
 import { ChainedNetwork } from '#node-agent/enrollment/pods/chained-network.ts';
 import type { PodNetwork } from '#node-agent/enrollment/pods/pod-network.ts';
-import { installProgram, readConfs, rewriteConf, watchConfs } from '#platform/cni/chain-files.ts';
+import { installProgram, placeDropIn, readConfs, rewriteConf, watchConfs } from '#platform/cni/chain-files.ts';
 import { servePlugin } from '#platform/cni/serve-plugin.ts';
 import { replaceFile } from '#platform/files/replace-file.ts';
 import { namespaceAt } from '#platform/linux/netns/pod-namespaces.ts';
@@ -22,6 +22,7 @@ export function chainedNetwork({ conf, bin }: CniFolders, effects: { clock: Cloc
   const chain = new ChainKeeper({
     read: () => readConfs(conf),
     rewrite: (file, text) => rewriteConf(conf, file, text),
+    dropIn: (network, text) => placeDropIn(conf, network, text),
     watch: (changed) => watchConfs(conf, changed),
     ...effects,
   });

@@ -22,6 +22,15 @@ export function primaryOf(files: readonly ConfFile[]): Primary {
   return problem === null ? first : { problem: `${first.name} ${problem}` };
 }
 
+/** The name of the network that a list is of; null: it has none that could be the name of a folder. */
+export function networkOf(text: string): string | null {
+  const { name } = JSON.parse(text) as { name?: unknown };
+  return typeof name === 'string' && NETWORK.test(name) ? name : null;
+}
+
+/** Fixed by libcni: what a network may be called. */
+const NETWORK = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
 /** The text with our entry as the last of its plugins, and nowhere else; the same text where that is so. It has to be a list. */
 export function withEntry(text: string, entry: string): string {
   const last = pluginsOf(text).at(-1);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { installProgram, readConfs, rewriteConf, watchConfs } from './chain-files.ts';
+import { installProgram, placeDropIn, readConfs, rewriteConf, watchConfs } from './chain-files.ts';
 
 const NAME = '10-n.conflist';
 const BARE = '{"plugins":[1]}';
@@ -85,4 +86,30 @@ test('whatever happens in the folder is told', async (t) => {
   renameSync(join(dir, 'new'), join(dir, NAME));
   await promise;
   watchConfs(join(dir, 'nowhere'), () => {})();
+});
+
+test('K3, K5: a file of our own is in the folder of its network alone; what others have there stays, and the runtime hears of it once', async (t) => {
+  const dir = folder(t);
+  const own = (network: string): string[] => (existsSync(join(dir, network)) ? readdirSync(join(dir, network)) : ['gone']);
+  let events = 0;
+  const watcher = watch(dir, (_event, name) => void (name === '.weft' && events++));
+  t.after(() => watcher.close());
+  const told = async (): Promise<boolean> => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    const count = events;
+    events = 0;
+    return count > 0;
+  };
+  await placeDropIn(dir, 'one', '{}');
+  assert.deepEqual(
+    [own('one'), await told(), readFileSync(join(dir, 'one/90-weft.conf'), 'utf8')],
+    [['90-weft.conf'], true, '{}'],
+  );
+  await placeDropIn(dir, 'one', '{}');
+  assert.equal(await told(), false);
+  writeFileSync(join(dir, 'one/50-other.conf'), '');
+  await placeDropIn(dir, 'two', '{}');
+  assert.deepEqual([own('one'), own('two')], [['50-other.conf'], ['90-weft.conf']]);
+  await placeDropIn(dir, null, '{}');
+  assert.deepEqual([own('one'), own('two'), readdirSync(dir).sort()], [['50-other.conf'], ['gone'], [NAME, 'one']]);
 });

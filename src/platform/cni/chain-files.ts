@@ -1,5 +1,5 @@
 import { watch } from 'node:fs';
-import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Cancel } from '#model/effects/clock.ts';
 import type { ConfFile } from '#model/network-chain/conf-list.ts';
@@ -43,6 +43,44 @@ export async function rewriteConf(folder: string, { name, text: before }: ConfFi
   } catch (error) {
     throw named(path, error);
   }
+}
+
+/** A file of our own, which nobody else writes: runtimes with libcni 1.3 append what they find in the folder of a network's name. */
+const DROP_IN = '90-weft.conf';
+
+/**
+ * Puts our entry into the folder of a network below that of the configurations, and takes it from any other; null: from all of them. A runtime
+ * is told, as it does not look below by itself. Errors: the system's, with the name of the file.
+ */
+export async function placeDropIn(folder: string, network: string | null, text: string): Promise<void> {
+  const folders = (await readdir(folder, { withFileTypes: true }).catch(() => [])).filter((one) => one.isDirectory());
+  let isOther = false;
+  for (const { name } of folders) {
+    const path = join(folder, name, DROP_IN);
+    if (name === network || (await textOf(path)) === null) continue;
+    await rm(path, { force: true });
+    await rmdir(dirname(path)).catch(() => {}); // there is something of others in it
+    isOther = true;
+  }
+  const path = join(folder, network ?? '', DROP_IN);
+  if (network !== null && (await textOf(path)) !== text) {
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await inPlaceOf(path, async (unfinished) => {
+        await writeFile(unfinished, text);
+        return true;
+      });
+    } catch (error) {
+      throw named(path, error);
+    }
+    isOther = true;
+  }
+  const poke = join(folder, '.weft');
+  if (isOther) await writeFile(poke, '').then(() => rm(poke, { force: true }));
+}
+
+function textOf(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch(() => null); // there is none
 }
 
 /**

@@ -13,7 +13,12 @@ const CHAINED = '{"name":"n","plugins":[{"type":"ptp"},{"type":"weft-cni"}]}';
 /** A node with one network in memory. */
 function setUp(text = BARE) {
   const clock = new SteppedClock();
-  const node = { files: [{ name: '10-n.conflist', text }] as ConfFile[], writes: 0, meanwhile: null as string | null };
+  const node = {
+    files: [{ name: '10-n.conflist', text }] as ConfFile[],
+    writes: 0,
+    meanwhile: null as string | null,
+    dropIn: null as string | null,
+  };
   let changed = (): void => {};
   const keeper = new ChainKeeper({
     read: async () => node.files.map((file) => ({ ...file })),
@@ -26,6 +31,10 @@ function setUp(text = BARE) {
       file.text = after;
       node.writes++;
       return true;
+    },
+    async dropIn(network, text) {
+      if (network === 'closed') throw new Error('EROFS');
+      node.dropIn = network === null ? null : `${network} ${text}`;
     },
     watch(told) {
       changed = told;
@@ -117,4 +126,23 @@ test('K46: who leaves takes the plugin out of every file and looks no more; who 
   await other.keeper.keep();
   other.keeper.close();
   assert.equal(other.textNow(), CHAINED);
+});
+
+test('K3, K5: beside the file that counts there is one of our own, by the name of its network, and none when the plugin leaves', async () => {
+  const { keeper, write, node } = setUp();
+  await keeper.keep();
+  assert.equal(node.dropIn, 'n {"type":"weft-cni"}');
+  await write('{"name":"other","plugins":[{"type":"ptp"}]}');
+  assert.equal(node.dropIn, 'other {"type":"weft-cni"}');
+  await write('{"name":"../up","plugins":[{"type":"ptp"}]}');
+  assert.equal(node.dropIn, null, 'that is no name of a folder');
+  await write();
+  await keeper.leave();
+  assert.equal(node.dropIn, null);
+});
+
+test('where a file of our own cannot be had the plugin is in the chain all the same', async () => {
+  const { keeper, textNow } = setUp('{"name":"closed","plugins":[{"type":"ptp"}]}');
+  await keeper.keep();
+  assert.deepEqual([textNow(), keeper.problem], ['{"name":"closed","plugins":[{"type":"ptp"},{"type":"weft-cni"}]}', null]);
 });

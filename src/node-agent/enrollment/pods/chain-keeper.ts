@@ -2,7 +2,7 @@ import type { Cancel, Clock, Random } from '#model/effects/clock.ts';
 import type { Log } from '#model/effects/log.ts';
 import { toLastResort } from '#model/effects/mishaps.ts';
 import { messageOf } from '#model/error.ts';
-import { type ConfFile, PLUGIN, primaryOf, withEntry, withoutEntry } from '#model/network-chain/conf-list.ts';
+import { type ConfFile, networkOf, PLUGIN, primaryOf, withEntry, withoutEntry } from '#model/network-chain/conf-list.ts';
 import { Retry } from '#model/resilience/retry.ts';
 import { AGENT } from '#model/settings/agents.ts';
 
@@ -11,6 +11,8 @@ export type ChainEffects = {
   read(): Promise<readonly ConfFile[]>;
   /** False: somebody else has written it meanwhile. Errors: the system's. */
   rewrite(file: ConfFile, text: string): Promise<boolean>;
+  /** Puts our entry into the folder of this network, and nowhere else; null: nowhere. Errors: the system's. */
+  dropIn(network: string | null, text: string): Promise<void>;
   /** Tells of whatever happens to the files. */
   watch(changed: () => void): Cancel;
   clock: Clock;
@@ -23,7 +25,8 @@ const ENTRY = JSON.stringify({ type: PLUGIN });
 
 /**
  * Keeps our plugin the last of the chain by which pods get their network, whoever else writes that file. It is put back at once: a pod
- * that starts without it would talk before it is in the mesh. Only who writes all the time is answered less often than it writes.
+ * that starts without it would talk before it is in the mesh. Only who writes all the time is answered less often than it writes. Where a runtime
+ * reads files beside that one, too, there is another entry in one of our own, which nobody takes out; a pod that is asked for twice is in the mesh once.
  */
 export class ChainKeeper {
   readonly #effects: ChainEffects;
@@ -34,6 +37,7 @@ export class ChainKeeper {
   /** When the entry was put back, within the time in which they are counted. */
   #writes: number[] = [];
   #problem: string | null = null;
+  #dropInProblem: string | null = null;
   readonly #later: Retry;
 
   constructor(effects: ChainEffects) {
@@ -66,6 +70,7 @@ export class ChainKeeper {
   async leave(): Promise<void> {
     this.close();
     await this.#looking;
+    await this.#effects.dropIn(null, ENTRY);
     for (const file of await this.#effects.read()) {
       const text = withoutEntry(file.text);
       if (text !== file.text) await this.#effects.rewrite(file, text);
@@ -87,6 +92,7 @@ export class ChainKeeper {
   async #lookOnce(): Promise<void> {
     const file = primaryOf(await this.#effects.read());
     if ('problem' in file) return this.#tell(file.problem);
+    await this.#dropIn(networkOf(file.text));
     const text = withEntry(file.text, ENTRY);
     if (text === file.text) return this.#isIn(file.name);
     if (!this.#mayWrite()) return;
@@ -97,6 +103,19 @@ export class ChainKeeper {
       this.#isIn(file.name);
     } catch (error) {
       this.#tell(`weft-cni cannot be put into the chain: ${messageOf(error)}`);
+    }
+  }
+
+  /** Only the entry in the file itself is counted on: nobody tells whether a runtime reads another. */
+  async #dropIn(network: string | null): Promise<void> {
+    try {
+      await this.#effects.dropIn(network, ENTRY);
+      this.#dropInProblem = null;
+    } catch (error) {
+      const problem = messageOf(error);
+      if (problem !== this.#dropInProblem)
+        this.#effects.log.warn({ error: problem }, 'weft-cni has no file of its own in the chain');
+      this.#dropInProblem = problem;
     }
   }
 

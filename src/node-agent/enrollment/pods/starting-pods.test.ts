@@ -18,6 +18,15 @@ test('K24: a pod that starts is in the mesh when its runtime goes on, though nob
   assert.deepEqual(steps(), [], 'what is told then is no news');
 });
 
+test('K4: a pod that is asked for twice, by two entries of one chain, is taken in once', async () => {
+  const { pod, starts, steps } = await inMesh();
+  await pod('web', { ip: '' });
+  await starts('web');
+  steps();
+  await starts('web');
+  assert.deepEqual(steps(), []);
+});
+
 test('a runtime waits until the API server has told of the pod, and of everything else', async () => {
   const rig = setUp();
   await rig.pods.restore();
