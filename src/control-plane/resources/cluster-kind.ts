@@ -6,11 +6,21 @@ export type ClusterKind = {
   fieldSelector?: string;
   /** The fields that are held beside the metadata; null: the object is as if it were not there. Default: the spec, and a status of ours. */
   keep?(object: Readonly<Record<string, unknown>>): Record<string, unknown> | null;
+  /** Whether those that others refer to are followed beside, each by its name. */
+  named?: NamedKind;
+  /** To which of such objects one refers. */
+  refersTo?(object: Readonly<Record<string, unknown>>): readonly ObjectReference[];
   /** What of a status says something to us. Default: nothing; others write it, we among them. */
   readStatus?(status: unknown): unknown;
   /** Default: nothing of ours is written. */
   status?: OwnStatus;
 };
+
+/** How objects of a kind are asked for by their names. */
+export type NamedKind = { plural: string };
+
+/** One object that another refers to. */
+export type ObjectReference = { kind: string; namespace: string; name: string };
 
 /** What of a status is ours. */
 export type OwnStatus = {

@@ -106,6 +106,7 @@ function kubernetesRig(): Rig {
       clock: new SteppedClock(),
       lastGood: new LastGoodVersions(new MemoryStore(), SILENT_LOG, { clock: new SteppedClock(), random: UNSPREAD }),
       status: null,
+      followNamed: () => ({ told: Promise.resolve(), problems: () => [], close() {} }),
       follow: async (followed, its) => {
         [kinds, listener] = [followed, its];
         for (const object of objects.values()) tell(object, false);

@@ -15,12 +15,12 @@ import { systemClock } from '#platform/clock.ts';
 import { inClusterAccess } from '#platform/kubernetes/access.ts';
 import { ClusterReplica } from '#platform/kubernetes/cluster-replica.ts';
 import { KubernetesConnection } from '#platform/kubernetes/connection.ts';
-import { followCluster } from '#platform/kubernetes/follow-cluster.ts';
+import { followBuiltIn, followCluster } from '#platform/kubernetes/follow-cluster.ts';
 import { readKubeconfig } from '#platform/kubernetes/kubeconfig.ts';
 import { KubernetesObjects } from '#platform/kubernetes/objects.ts';
 import { secretState } from '#platform/kubernetes/secret-state.ts';
 import { systemRandom } from '#platform/random.ts';
-import type { FollowCluster } from '#protocol/kubernetes/following.ts';
+import type { FollowBuiltIn, FollowCluster } from '#protocol/kubernetes/following.ts';
 import { ObjectEvents } from '#protocol/kubernetes/object-events.ts';
 import { readTokenReview, tokenReviewOf } from '#protocol/kubernetes/token-review.ts';
 import type { Backing } from './backing.ts';
@@ -61,6 +61,8 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
   const state = secretState(objects, { namespace, owner: OWNER }, replica);
   const status = statusDesk(objects, name, log);
   const follow: FollowCluster = (kinds, listener) => followCluster({ connection, clock, random: systemRandom }, kinds, listener);
+  const followNamed: FollowBuiltIn = (kinds, listener) =>
+    followBuiltIn({ connection, clock, random: systemRandom }, kinds, listener);
   const tellOfWaypoint = (key: string, message: string | null): void =>
     status.refute(`Gateway ${key}`, message === null ? null : { type: 'Programmed', reason: 'Invalid', message });
   return {
@@ -79,7 +81,7 @@ export async function clusterBacking(place: ClusterPlace, log: Log): Promise<Bac
       const source = kubernetesSource({
         kinds: KINDS,
         parser,
-        follow,
+        ...{ follow, followNamed },
         lastGood: new LastGoodVersions(state, log, { clock, random: systemRandom }),
         status,
         clock,

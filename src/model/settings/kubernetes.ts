@@ -36,6 +36,16 @@ export const KUBERNETES_SETTINGS = {
       'count',
       'Kinds whose objects are read for the first time at once: API servers bear few large lists.',
     ),
+    namedMax: setting(
+      256,
+      'count',
+      'Objects that are followed by their names, such as ConfigMaps with authorities: a request each.',
+    ),
+    namedKnownMs: setting(
+      5_000,
+      'ms',
+      'How long the first look waits for those: what cannot be read must not hold up all others.',
+    ),
     tokenReadMs: setting(60_000, 'ms', 'A token is read from its file again after so long: the kubelet renews it there.'),
     discoverMs: setting(30_000, 'ms', 'How often it is looked which kinds are served, where definitions cannot be watched.'),
     discoverQuietMs: setting(200, 'ms', 'Quiet time after a change of definitions before it is looked which kinds are served.'),

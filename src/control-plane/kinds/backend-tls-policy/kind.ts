@@ -1,5 +1,6 @@
 import { defineKind } from '#control-plane/index/kind-definition.ts';
 import { BACKEND_STATUS, isBackendTarget, readableTargets } from '#control-plane/mesh/backend-targets.ts';
+import type { ObjectReference } from '#control-plane/resources/cluster-kind.ts';
 import { ENFORCED, eachField, type FieldTable } from '#control-plane/resources/field-table.ts';
 import type { Metadata } from '#control-plane/resources/metadata.ts';
 import { fieldOf, readableMetadata, type StandIn } from '#control-plane/resources/stand-in.ts';
@@ -31,7 +32,7 @@ export const backendTlsPolicyKind = defineKind<RawTlsPolicy, TlsPolicyResource>(
   namespaced: true,
   schema: { kind: 'crd', file: 'gateway.networking.k8s.io_backendtlspolicies.yaml' },
   unknownFields: 'error',
-  cluster: { status: BACKEND_STATUS },
+  cluster: { status: BACKEND_STATUS, refersTo },
   fields: FIELDS,
   check: checkTlsPolicy,
   read: readTlsPolicy,
@@ -86,4 +87,15 @@ function standInForTlsPolicy(document: unknown, name: string): StandIn | null {
   };
   const where = targets.map((target) => `${target.kind} ${metadata.namespace}/${target.name}`).join(', ');
   return { resource, effect: `nothing is sent to ${where} by waypoints` };
+}
+
+/** The ConfigMaps of a policy that was not checked yet. */
+function refersTo({ metadata, spec }: Readonly<Record<string, unknown>>): ObjectReference[] {
+  const namespace = fieldOf(metadata, 'namespace');
+  const refs = fieldOf(fieldOf(spec, 'validation'), 'caCertificateRefs');
+  if (typeof namespace !== 'string' || !Array.isArray(refs)) return [];
+  return refs.flatMap((ref: unknown) => {
+    const [group, kind, name] = [fieldOf(ref, 'group'), fieldOf(ref, 'kind'), fieldOf(ref, 'name')];
+    return group === '' && kind === 'ConfigMap' && typeof name === 'string' ? [{ kind, namespace, name }] : [];
+  });
 }

@@ -9,10 +9,13 @@ import { type Problem, warningAt } from '#control-plane/resources/finding.ts';
 import type { Metadata, RawMetadata } from '#control-plane/resources/metadata.ts';
 import { nameOfResource } from '#control-plane/resources/resource.ts';
 import { ANYTHING, type Schema, TEXTS } from '#control-plane/resources/schema.ts';
+import { fieldOf } from '#control-plane/resources/stand-in.ts';
 import { type MeshDocument, readMeshDocument } from './mesh-document.ts';
 
 /** Istio's name for the ConfigMap that holds what the whole mesh shares. */
 const MESH_CONFIG_MAP = 'istio';
+/** Where it has that. */
+const MESH_KEY = 'mesh';
 
 /** The document, once its schema has passed. */
 type RawConfigMap = { metadata: RawMetadata; data?: Record<string, string> | null };
@@ -74,9 +77,16 @@ export const configMapKind = defineKind<RawConfigMap, ConfigMapResource>({
     authorities: authoritiesOf(raw),
   }),
   cluster: {
-    // All others of a cluster are nobody's business here, and may hold anything.
+    // All others of a cluster are nobody's business here, and may hold anything, but for those that somebody refers to.
     fieldSelector: `metadata.name=${MESH_CONFIG_MAP}`,
-    keep: ({ data }) => ({ data: { mesh: (data as Record<string, unknown> | undefined)?.mesh ?? '' } }),
+    named: { plural: 'configmaps' },
+    keep({ data }) {
+      const kept = [MESH_KEY, CA_KEY].flatMap((key) => {
+        const value = fieldOf(data, key);
+        return value === undefined ? [] : [[key, value] as const];
+      });
+      return { data: Object.fromEntries(kept) };
+    },
   },
   resources: CONFIG_MAPS,
   derivations: [configMaps],
@@ -84,7 +94,7 @@ export const configMapKind = defineKind<RawConfigMap, ConfigMapResource>({
 
 /** Read for the check, and again for the resource: it is small, and read when it changes. */
 function meshDocument({ metadata, data }: RawConfigMap): MeshDocument {
-  const text = metadata.name === MESH_CONFIG_MAP ? data?.mesh : undefined;
+  const text = metadata.name === MESH_CONFIG_MAP ? data?.[MESH_KEY] : undefined;
   return text === undefined ? NOTHING : readMeshDocument(text);
 }
 

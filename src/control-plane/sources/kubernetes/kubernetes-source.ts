@@ -13,8 +13,16 @@ import type { Clock } from '#model/effects/clock.ts';
 import { inTurns, type Soon, type Work, whenThere } from '#model/effects/work.ts';
 import { messageOf, WeftError } from '#model/error.ts';
 import { CONTROL } from '#model/settings/control-planes.ts';
-import type { ClusterWatch, FollowCluster, FollowedKind, ObjectChange } from '#protocol/kubernetes/following.ts';
+import type {
+  ClusterListener,
+  ClusterWatch,
+  FollowBuiltIn,
+  FollowCluster,
+  FollowedKind,
+  ObjectChange,
+} from '#protocol/kubernetes/following.ts';
 import { followedKinds } from './followed-kinds.ts';
+import { NamedObjects } from './named-objects.ts';
 import { PendingUnits } from './pending-units.ts';
 import { readObject, unitOf } from './read-object.ts';
 import type { StatusDesk } from './status-desk.ts';
@@ -24,6 +32,8 @@ export type KubernetesSourceOptions = {
   kinds: readonly KindDefinition[];
   parser: ResourceParser;
   follow: FollowCluster;
+  /** The same for single objects, of kinds that are always there. */
+  followNamed: FollowBuiltIn;
   /** Keeps the last good version of what is refused now. */
   lastGood: LastGoodVersions;
   /** Where conditions go; null: nowhere. */
@@ -42,6 +52,8 @@ class KubernetesSource implements Source {
   readonly #pending = new PendingUnits();
   #sink: SourceSink | null = null;
   #watch: ClusterWatch | null = null;
+  /** What is followed by name, by kind. */
+  #named: readonly NamedObjects[] = [];
   /** What is being put in force; null: nothing. */
   #taking: Promise<void> | null = null;
   /** Whether everything was told for the first time, be it nothing. */
@@ -64,10 +76,14 @@ class KubernetesSource implements Source {
     }
     // Whatever comes until everything was told is told together.
     const definitions = followedKinds(kinds);
-    this.#watch = await follow([...definitions.keys()], {
+    const listener: ClusterListener = {
       changed: (kind, changes) => this.#changed(kind, definitions.get(kind)?.cluster ?? {}, changes),
       trouble: (problem) => this.#stopped || sink.trouble(problem),
-    });
+    };
+    this.#named = namedObjects(definitions, listener, this.#options);
+    this.#watch = await follow([...definitions.keys()], listener);
+    // What is referred to is there with those that refer to it, or these would be refused for a moment.
+    for (const named of this.#named) await named.known();
     this.#options.status?.follow((kind) => this.#watch?.served(kind) ?? null);
     // Of these nothing was told: they are no more.
     for (const unit of kept.keys()) if (!this.#pending.has(unit)) lastGood.keep(unit, []);
@@ -79,6 +95,7 @@ class KubernetesSource implements Source {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch?.close();
+    for (const named of this.#named) named.close();
     this.#options.status?.close();
     await this.#taking;
     await this.#options.lastGood.settled();
@@ -118,7 +135,8 @@ class KubernetesSource implements Source {
 
   problems(): string[] {
     const { lastGood, status } = this.#options;
-    return [...(this.#watch?.problems() ?? []), ...lastGood.problems(), ...(status?.problems() ?? [])];
+    const ofNamed = this.#named.flatMap((named) => named.problems());
+    return [...(this.#watch?.problems() ?? []), ...ofNamed, ...lastGood.problems(), ...(status?.problems() ?? [])];
   }
 
   /** Resolves when it is in force: until then no more of the kind is read. */
@@ -127,6 +145,11 @@ class KubernetesSource implements Source {
     const { parser, status } = this.#options;
     for (const { key, object } of changes) {
       const unit = unitOf(kind.kind, key);
+      if (cluster.refersTo !== undefined) {
+        const references = object === null ? [] : cluster.refersTo(object);
+        for (const named of this.#named)
+          for (const left of named.refer(unit, references)) this.#pending.gone(unitOf(named.kind, left));
+      }
       if (object === null) {
         this.#pending.gone(unit);
         status?.forget(unit);
@@ -184,6 +207,17 @@ class KubernetesSource implements Source {
     const isRefused = reading?.entries.some(({ resource }) => resource === null) === true;
     this.#options.lastGood.keep(unit, isRefused ? this.#ledger.lastGood(unit) : []);
   }
+}
+
+/** Of each kind that is followed by name as well. */
+function namedObjects(
+  definitions: ReadonlyMap<FollowedKind, KindDefinition>,
+  listener: ClusterListener,
+  { followNamed: follow, clock }: KubernetesSourceOptions,
+): NamedObjects[] {
+  return [...definitions].flatMap(([kind, { cluster }]) =>
+    cluster?.named === undefined ? [] : [new NamedObjects({ kind, named: cluster.named, follow, listener, clock })],
+  );
 }
 
 const NOTHING: SourceChange = { upserted: [], removed: [] };
