@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { sharedDelays, systemClock } from './clock.ts';
+import { sharedDelays, systemClock, turnClock } from './clock.ts';
 import { SteppedClock } from './stepped-clock.testing.ts';
 
 const DAY_MS = 86_400_000;
@@ -59,6 +59,16 @@ test('a repeated task runs until it is cancelled', (t) => {
 test('the time is that of the system', (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: 1_234 });
   assert.equal(systemClock.nowMs(), 1_234);
+});
+
+test('a clock of turns is looked at once until promises have run, and then anew', async () => {
+  const stepped = new SteppedClock();
+  const clock = turnClock(stepped);
+  const [nowMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()];
+  stepped.advance(5);
+  assert.deepEqual([clock.nowMs(), clock.monotonicMs()], [nowMs, monotonicMs]);
+  await null;
+  assert.deepEqual([clock.monotonicMs(), clock.nowMs()], [monotonicMs + 5, nowMs + 5]);
 });
 
 /** Delays that share timers of a stepped clock, and how many of those there are. */

@@ -28,6 +28,40 @@ export const systemClock: Clock = {
   },
 };
 
+/** Tells when the promises that are due have run. */
+const SETTLED = Promise.resolve();
+
+/**
+ * A clock that is looked at once for all that goes on without a pause, until the promises that are due have run: a loop serves many requests
+ * in one turn, and each asks several times. How long something takes without a pause it cannot tell.
+ */
+export function turnClock(clock: Clock): Clock {
+  let isKnown = false;
+  let nowMs = 0;
+  let monotonicMs = 0;
+  const forget = (): void => {
+    isKnown = false;
+  };
+  const look = (): void => {
+    isKnown = true;
+    nowMs = clock.nowMs();
+    monotonicMs = clock.monotonicMs();
+    SETTLED.then(forget, forget);
+  };
+  return {
+    nowMs() {
+      if (!isKnown) look();
+      return nowMs;
+    },
+    monotonicMs() {
+      if (!isKnown) look();
+      return monotonicMs;
+    },
+    every: (periodMs, task) => clock.every(periodMs, task),
+    after: (delayMs, task) => clock.after(delayMs, task),
+  };
+}
+
 /** One delay of many: a link of its queue. */
 class Delay {
   readonly dueMs: number;

@@ -9,6 +9,7 @@ import { TUNNEL } from '#model/settings/tunnels.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
 import { SHOWN_VARIABLE } from '#model/telemetry/rules.ts';
 import type { AttestedFlows } from '#platform/bpf/attested-flows.ts';
+import { turnClock } from '#platform/clock.ts';
 import { createClientPool } from '#platform/hbone/client-pool.ts';
 import { createHboneServer } from '#platform/hbone/server.ts';
 import type { Io } from '#platform/io/io.ts';
@@ -35,7 +36,8 @@ export type PlaneParts = {
 };
 
 /** The real effects of one that serves the connections of a waypoint. */
-export function planeEffects({ io, flows, certificates, meters, clock, log, mishaps }: PlaneParts): PlaneEffects {
+export function planeEffects({ io, flows, certificates, meters, clock: exact, log, mishaps }: PlaneParts): PlaneEffects {
+  const clock = turnClock(exact);
   const credentials: PlaneEffects['credentials'] = (identity) => certificates.get(identity);
   const current = (identity: Identity): Credentials | null => certificates.current(identity);
   const dial = (ip: IpAddress, port: number): Promise<Dialled> => dialFrom(io, ip, port, true);

@@ -5,6 +5,7 @@ import { fieldsOneByOne } from '#model/effects/log.ts';
 import { aService, aWorkload } from '#model/mesh/mesh-fixtures.testing.ts';
 import { identityOf } from '#model/mesh/workload.ts';
 import {
+  askedFields,
   type HttpOutcome,
   NO_PATH,
   pathFields,
@@ -48,7 +49,8 @@ function lineOf(...parts: Parameters<typeof recordOf>): Record<string, unknown> 
 /** The line of a request, with what is shared in its place. */
 function requestLine(outcome: RecordOutcome, change: Partial<HttpOutcome> = {}): Record<string, unknown> {
   const origin = { reporter: 'waypoint', dialled: 'v' } as const;
-  return written(requestRecordOf(sourceFields(source), origin, pathFields(path), outcome, { ...http, ...change }));
+  const told = { ...http, ...change };
+  return written(requestRecordOf(sourceFields(source), pathFields(path), askedFields(origin, told, null), outcome, told));
 }
 
 const http: HttpOutcome = {
@@ -83,6 +85,20 @@ test("B64: a tunnel's line has ztunnel's fields", () =>
     duration: '13ms',
     response_flags: '-',
   }));
+
+test('requests of a connection that ask for the same share the text of it, and any other has its own', () => {
+  const origin = { reporter: 'waypoint', dialled: 'v' } as const;
+  const first = askedFields(origin, http, null);
+  assert.equal(askedFields(origin, { ...http }, first), first);
+  for (const change of [{ method: 'PUT' }, { path: '/y' }, { authority: 'till' }]) {
+    const other = askedFields(origin, { ...http, ...change }, first);
+    const line = written(requestRecordOf(sourceFields(source), pathFields(path), other, carried, { ...http, ...change }));
+    assert.deepEqual(
+      { method: line.method, path: line.path, authority: line.authority },
+      { method: 'GET', path: '/x', authority: 'cart', ...change },
+    );
+  }
+});
 
 test('what the reporter sent is the request when it speaks for the client, else the response', () => {
   for (const [reporter, sent] of [

@@ -88,8 +88,34 @@ export const REFUSED_OUTCOME: RecordOutcome = {
 /** One access-log line. What is not known is undefined, and the log leaves it out. */
 export type AccessRecord = { readonly [Field in AccessField]?: string | number | undefined };
 
-/** The line of a request: what it shares with others of its client, and of its endpoint, is made once for all of them. */
-export type RequestRecord = AccessRecord & { readonly source: SharedFields; readonly taken: SharedFields };
+/** What a line says of what a request asked for. */
+export class AskedFields extends SharedFields {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+
+  /** How much of it the client chose. */
+  get chars(): number {
+    return this.method.length + this.path.length + this.authority.length;
+  }
+
+  constructor({ dialled }: RecordOrigin, { method, path, authority, protocol }: Asked) {
+    super({ downstream_local_address: dialled ?? undefined, method, path, protocol, authority });
+    this.method = method;
+    this.path = path;
+    this.authority = authority;
+  }
+}
+
+/** What a request asks for: where the connection leads, and in which protocol, is the same for all on one. */
+type Asked = Pick<HttpOutcome, 'method' | 'path' | 'authority' | 'protocol'>;
+
+/** The line of a request: what it shares with others of its client, of its connection and of its endpoint is made once for all of them. */
+export type RequestRecord = AccessRecord & {
+  readonly source: SharedFields;
+  readonly taken: SharedFields;
+  readonly asked: SharedFields;
+};
 
 /**
  * The access-log line of a connection: with `requestRecordOf` the only place that makes one. One literal, in the order of the list:
@@ -129,22 +155,18 @@ export function recordOf(source: RecordSource, origin: RecordOrigin, path: Recor
   };
 }
 
-/** The line of a request at a waypoint; `source` and `path` as `sourceFields` and `pathFields` made them. */
+/** The line of a request at a waypoint; `source`, `path` and `asked` as `sourceFields`, `pathFields` and `askedFields` made them. */
 export function requestRecordOf(
   source: SharedFields,
-  origin: RecordOrigin,
   path: SharedFields,
+  asked: AskedFields,
   outcome: RecordOutcome,
   http: HttpOutcome,
 ): RequestRecord {
   return {
     source,
     taken: path,
-    downstream_local_address: origin.dialled ?? undefined,
-    method: http.method,
-    path: http.path,
-    protocol: http.protocol,
-    authority: http.authority,
+    asked,
     request_id: http.requestId,
     route_name: http.route ?? undefined,
     response_code: http.responseCode,
@@ -182,6 +204,12 @@ export function pathFields({ end, authority, service, workload, identity }: Reco
     'dst.identity': identityText(identity),
     'dst.cluster': workload?.clusterId || undefined,
   });
+}
+
+/** What a line says of what a request asked for; `last`: of the request before it on the same connection, which most often asked for the same. */
+export function askedFields(origin: RecordOrigin, asked: Asked, last: AskedFields | null): AskedFields {
+  const isSame = last !== null && last.method === asked.method && last.path === asked.path && last.authority === asked.authority;
+  return isSame ? last : new AskedFields(origin, asked);
 }
 
 function durationText({ durationMs }: RecordOutcome): string | undefined {

@@ -4,7 +4,13 @@ import type { SharedFields } from '#model/effects/log.ts';
 import { formatIdentity, type Identity } from '#model/identity/identity.ts';
 import type { MeshState } from '#model/mesh/mesh-state.ts';
 import type { HttpFacts, PolicyFacts } from '#model/policy/l7-fields.ts';
-import { type RecordOrigin, type RecordPath, type RecordSource, sourceFields } from '#model/telemetry/access-record.ts';
+import {
+  type AskedFields,
+  type RecordOrigin,
+  type RecordPath,
+  type RecordSource,
+  sourceFields,
+} from '#model/telemetry/access-record.ts';
 import type { Destination, Dialled } from '#waypoint/connection/destination.ts';
 import type { ClientInfo } from '#waypoint/self/effects.ts';
 
@@ -25,6 +31,8 @@ export type ConnectionRecord = {
   /** The same, as the lines of its requests tell it. */
   readonly sourceFields: SharedFields;
   readonly origin: RecordOrigin;
+  /** What its last request asked for, as its line told it; null: there was none. */
+  lastAsked: AskedFields | null;
   /** Null when a workload was dialled. */
   readonly service: RecordPath['service'];
 };
@@ -41,6 +49,7 @@ export function connectionRecord(
     source,
     sourceFields: sourceFields(source),
     origin: { reporter: 'waypoint', dialled: addressText(shown, dialled.port) },
+    lastAsked: null,
     service: destination?.kind === 'service' ? mesh.service(destination.key) : null,
   };
 }

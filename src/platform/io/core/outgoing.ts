@@ -59,7 +59,9 @@ export class Outgoing {
   #add(buffer: Buffer, start: number, end: number): void {
     let at = start;
     while (at < end) {
-      let last = this.#chunks[this.#chunks.length - 1];
+      const count = this.#chunks.length;
+      // Of an array the place -1 is looked for by its name, which takes as long as all the rest.
+      let last = count === 0 ? undefined : this.#chunks[count - 1];
       if (last === undefined || last.to === last.memory.length) {
         last = this.#pool.take();
         this.#chunks.push(last);

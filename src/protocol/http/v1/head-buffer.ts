@@ -22,9 +22,13 @@ export class HeadBuffer {
   end = 0;
   /** In what was pushed last. */
   next = 0;
+  /** It is byte for byte, and in the same place, what was found before it. Only where heads are kept. */
+  isSame = false;
   readonly #keeps: boolean;
   #storage: Buffer = NOTHING;
   #length = 0;
+  /** Of the whole head with which the storage begins; 0: there is none. */
+  #keptBytes = 0;
 
   /** `keeps`: heads are copied to where they stay until the next one, else one in a single piece is left where it came. */
   constructor(keeps: boolean) {
@@ -34,8 +38,10 @@ export class HeadBuffer {
   /** Takes `chunk[from, to)`, which is lent. After `complete`, bytes from `next` on belong to what follows the head. */
   push(chunk: Buffer, from: number, to: number): HeadResult {
     if (this.#length > 0) return this.#pushFurther(chunk, from, to);
-    if (this.#storage.length > HTTP.keptHeadBytesMax) this.#storage = NOTHING; // one large head is no reason to keep its memory
+    if (this.#storage.length > HTTP.keptHeadBytesMax) this.#forget(); // one large head is no reason to keep its memory
     const start = skipEmptyLines(chunk, from, to);
+    if (this.#isKept(chunk, start, to)) return 'complete';
+    this.isSame = false;
     const result = this.#scan(chunk, start, start, to);
     if (result === 'complete') {
       this.next = this.end;
@@ -64,6 +70,25 @@ export class HeadBuffer {
     return result;
   }
 
+  /** Whether the head that starts at `start` is the one before once more: it was whole, so this one is. */
+  #isKept(chunk: Buffer, start: number, to: number): boolean {
+    const length = this.#keptBytes;
+    const storage = this.#storage;
+    if (length === 0 || to - start < length) return false;
+    for (let at = 0; at < length; at++) if (chunk[start + at] !== storage[at]) return false;
+    this.bytes = storage;
+    this.start = 0;
+    this.end = length;
+    this.next = start + length;
+    this.isSame = true;
+    return true;
+  }
+
+  #forget(): void {
+    this.#storage = NOTHING;
+    this.#keptBytes = 0;
+  }
+
   /** Looks for the end of the head that starts at `start`; what lies before `searchFrom` has been looked at. */
   #scan(bytes: Buffer, start: number, searchFrom: number, to: number): HeadResult {
     const from = Math.max(start, searchFrom);
@@ -84,9 +109,12 @@ export class HeadBuffer {
     this.bytes = this.#storage;
     this.start = 0;
     this.end = length;
+    this.#keptBytes = length;
   }
 
   #append(chunk: Buffer, from: number, to: number): void {
+    this.isSame = false;
+    this.#keptBytes = 0;
     const needed = this.#length + to - from;
     if (this.#storage.length < needed) {
       const larger = Buffer.allocUnsafe(Math.max(HTTP.headBufferBytes, needed, this.#storage.length * 2));

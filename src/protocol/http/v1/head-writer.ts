@@ -12,7 +12,7 @@ export type OutgoingFraming = 'none' | 'length' | 'chunked';
 
 const INITIAL_BYTES = HTTP.writeBufferBytes;
 /** Longer texts are cheaper to write natively than byte by byte. */
-const SHORT_TEXT = 24;
+const SHORT_TEXT = 48;
 const SHORT_SPAN = 64;
 
 /** What takes a head: a byte stream, which has it when `write` returns. */

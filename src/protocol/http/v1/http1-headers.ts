@@ -20,6 +20,8 @@ export class Http1Headers extends HeaderBlock {
   /** An array of numbers: a typed one of this size has memory outside of the heap, which costs more than a short connection. */
   readonly #places: number[] = [];
   #count = 0;
+  /** The ids, as `keep` found them. */
+  readonly #kept: number[] = [];
   /** That of the message before; '': none. */
   #authority = '';
 
@@ -35,6 +37,17 @@ export class Http1Headers extends HeaderBlock {
       if (at < 0) return 'invalid';
     }
     return 'ok';
+  }
+
+  /** Whoever reads the head has taken out what is not to be passed on: from here the same bytes could begin anew. */
+  keep(): void {
+    for (let index = 0; index < this.#count; index++) this.#kept[index] = this.#places[index * STRIDE + 4] ?? DROPPED;
+  }
+
+  /** The message that was kept once more, in the same bytes at the same place. */
+  again(): void {
+    for (let index = 0; index < this.#count; index++) this.#places[index * STRIDE + 4] = this.#kept[index] ?? DROPPED;
+    this.forgetAdded();
   }
 
   receivedCount(): number {

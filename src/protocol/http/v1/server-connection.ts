@@ -16,9 +16,8 @@ import type {
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
 import { HeadBuffer } from './head-buffer.ts';
-import { Http1Headers } from './http1-headers.ts';
 import { endGently, Reading, type ReadingOwner } from './reading.ts';
-import { parseRequestHead } from './request-head.ts';
+import { RequestHeads } from './request-heads.ts';
 import { ResponseWriter } from './response-writer.ts';
 
 /**
@@ -36,7 +35,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   readonly #handler: RequestHandler;
   readonly #clock: Clock;
   readonly #head = new HeadBuffer(true);
-  readonly #headers = new Http1Headers();
+  readonly #heads = new RequestHeads();
   readonly #decoder = new BodyDecoder();
   readonly #writer: ResponseWriter;
   #phase: Phase = 'head';
@@ -208,7 +207,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     const result = head.push(buffer, from, to);
     if (result === 'complete') {
       const { next } = head;
-      this.#beginRequest(head.bytes, head.start, head.end);
+      this.#beginRequest();
       return next;
     }
     if (result === 'too-large') this.#refuse({ status: 431, details: 'headers_too_large' });
@@ -216,11 +215,11 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     return to;
   }
 
-  #beginRequest(bytes: Buffer, start: number, end: number): void {
-    const result = parseRequestHead(bytes, start, end, this.#headers, this.#handler.pathNormalization);
+  #beginRequest(): void {
+    const result = this.#heads.read(this.#head, this.#handler.pathNormalization);
     if (result.kind === 'invalid') return void this.#refuse(result.problem);
     const { head, framing } = result;
-    this.#writer.expect(end - start);
+    this.#writer.expect(this.#head.end - this.#head.start);
     this.#request = head;
     this.#idleRounds = 0;
     this.#keepAlive = result.keepAlive;
@@ -260,7 +259,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
 
   /** A response without interest in the body: a short one is read and dropped, so that the connection can go on. */
   #giveUpBody(): void {
-    const waits = this.#headers.indexOf(HEADER.expect) >= 0;
+    const waits = this.#heads.headers.indexOf(HEADER.expect) >= 0;
     if (waits || !this.#decoder.isShort(HTTP.drainedBodyBytesMax)) {
       this.#keepAlive = false;
       return;

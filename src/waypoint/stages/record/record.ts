@@ -1,6 +1,7 @@
 import type { SharedFields } from '#model/effects/log.ts';
 import type { Workload } from '#model/mesh/workload.ts';
-import { pathFields, type RecordPath, requestRecordOf } from '#model/telemetry/access-record.ts';
+import { HTTP } from '#model/settings/http.ts';
+import { askedFields, pathFields, type RecordPath, requestRecordOf } from '#model/telemetry/access-record.ts';
 import type { CompiledRules } from '#model/telemetry/compiled-rules.ts';
 import { ruledLabels } from '#model/telemetry/metric-rules.ts';
 import type { RequestFacts, RequestSeries } from '#model/telemetry/peer-series.ts';
@@ -48,9 +49,12 @@ export function recordStage(parts: StageParts): Stage {
       if (isText) return;
       // Counted before: a Telemetry that wants no lines says nothing of metrics.
       if (exchange.telemetry.logged?.(requestShown(exchange, durationMs)) === false) return;
-      const { sourceFields, origin } = exchange.connection.record;
-      const record = requestRecordOf(sourceFields, origin, taken, outcomeOf(exchange, durationMs), httpOf(exchange));
-      effects.log.info(record, 'request');
+      const { record } = exchange.connection;
+      const http = httpOf(exchange);
+      const asked = askedFields(record.origin, http, record.lastAsked);
+      // What is long is not kept for as long as the connection lasts.
+      record.lastAsked = asked.chars > HTTP.keptHeadBytesMax ? null : asked;
+      effects.log.info(requestRecordOf(record.sourceFields, taken, asked, outcomeOf(exchange, durationMs), http), 'request');
     },
     sent(exchange) {
       const series = counted.peek(exchange);
