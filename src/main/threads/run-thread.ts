@@ -7,7 +7,7 @@ import { COMMAND } from '#model/settings/host.ts';
 import { SharedLogLevel } from '#model/telemetry/log-level.ts';
 import { MeterDeltas } from '#model/telemetry/meter-deltas.ts';
 import type { Meters } from '#model/telemetry/meters.ts';
-import { sharedDelays, systemClock } from '#platform/clock.ts';
+import { sharedDelays, systemClock, turnClock } from '#platform/clock.ts';
 import { chooseIo } from '#platform/io/choice/choose.ts';
 import type { Io } from '#platform/io/io.ts';
 import { collectGarbage } from '#platform/linux/process/garbage.ts';
@@ -36,7 +36,7 @@ export function beginThread(part: string, { log: memory, logLevel }: ThreadData)
   surviveMishaps(mishaps);
   const clock = guardedClock(sharedDelays(systemClock), mishaps);
   clock.after(COMMAND.startedMs, collectGarbage);
-  const log = commandLog(part, process.env, undefined, new SharedLogLevel('info', logLevel));
+  const log = commandLog(part, process.env, undefined, new SharedLogLevel('info', logLevel), turnClock(clock));
   return { port, io: chooseIo(process.env.WEFT_IO, clock, mishaps), clock, log, mishaps };
 }
 

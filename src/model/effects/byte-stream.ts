@@ -97,6 +97,11 @@ export type ByteStream = {
   readonly pendingBytes: number;
   /** No more will be written: the peer is told after all that was. Its direction goes on. */
   end(): void;
+  /**
+   * As `end`, of a peer that has said that it sends no more: nobody waits for its end, and the stream is over as soon as all is handed on. What it
+   * sends all the same may cost it what it has not read yet. Without it: where nothing would be gained.
+   */
+  leave?(): void;
   /** Breaks off now, in both directions: the peer sees a reset, and what waits is lost. The reader is told nothing more. */
   reset(): void;
   /** Both directions have ended, in order or not, and the descriptor is given back. */

@@ -28,19 +28,32 @@ export function openAttestedFlows(pinDir: string): AttestedFlows {
   const directory = mapsDirectory(pinDir);
   const path = join(directory, 'attested');
   let opened = open(directory, path);
+  let isLooked = false;
+  const forget = (): void => {
+    isLooked = false;
+    opened.known.clear();
+  };
+  const look = (): void => {
+    isLooked = true;
+    SETTLED.then(forget, forget);
+    const pin = pinOf(path);
+    if (pin === null || pin === opened.pin) return;
+    const former = opened;
+    opened = open(directory, path);
+    former.close();
+  };
   return {
     find(ends) {
-      const pin = pinOf(path);
-      if (pin !== null && pin !== opened.pin) {
-        const former = opened;
-        opened = open(directory, path);
-        former.close();
-      }
+      // Once for all that are accepted in one go: between two of them nothing is heard of an agent that starts afresh either.
+      if (!isLooked) look();
       return find(opened, ends);
     },
     close: () => opened.close(),
   };
 }
+
+/** Tells when the promises that are due have run. */
+const SETTLED = Promise.resolve();
 
 type Opened = ReturnType<typeof open>;
 
@@ -52,11 +65,25 @@ function open(directory: string, path: string) {
     attested.close();
     names.close();
   };
-  return { pin, attested, names, close };
+  return { pin, attested, names, close, known: new Map<number, Name | null>() };
 }
 
-function find({ attested, names }: Opened, { remote, local }: SocketEnds): Attestation | null {
-  const origin = attested.get({
+/** Whose connection it is. */
+type Name = { readonly uid: string; readonly identity: Identity };
+
+/** The name of a source, which is read once for all that are accepted in one go. */
+function nameOf({ names, known }: Opened, sourceId: number): Name | null {
+  const last = known.get(sourceId);
+  if (last !== undefined) return last;
+  const name = names.get(sourceId);
+  const identity = name === null ? null : identityOf(name.identity);
+  const found = name === null || identity === null ? null : { uid: name.uid, identity };
+  known.set(sourceId, found);
+  return found;
+}
+
+function find(opened: Opened, { remote, local }: SocketEnds): Attestation | null {
+  const origin = opened.attested.get({
     netnsCookie: 0n,
     source: remote.ip,
     destination: local.ip,
@@ -64,10 +91,8 @@ function find({ attested, names }: Opened, { remote, local }: SocketEnds): Attes
     destinationPort: local.port,
   });
   if (origin === null || origin.dialled === null) return null;
-  const name = names.get(origin.sourceId);
-  const identity = name === null ? null : identityOf(name.identity);
-  if (name === null || identity === null) return null;
-  return { uid: name.uid, identity, dialled: { ip: origin.dialled, port: origin.dialledPort } };
+  const name = nameOf(opened, origin.sourceId);
+  return name && { uid: name.uid, identity: name.identity, dialled: { ip: origin.dialled, port: origin.dialledPort } };
 }
 
 let lastText = '';

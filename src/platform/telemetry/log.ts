@@ -118,9 +118,10 @@ export function commandLog(
   env: NodeJS.ProcessEnv = process.env,
   sink?: LogSink,
   level: SharedLogLevel = startLevel(env),
+  clock: Clock = systemClock,
 ): Log {
   const options = { ...logSettings(env), level, process: part, forJournal: isJournal(STANDARD_ERROR, env.JOURNAL_STREAM) };
-  return limitedLog(createLog(options, sink ?? standardError(options)), systemClock);
+  return limitedLog(createLog(options, sink ?? standardError(options), clock), clock);
 }
 
 function startLevel(env: NodeJS.ProcessEnv): SharedLogLevel {

@@ -22,6 +22,8 @@ export type Channel = {
   gather(on: boolean): number;
   /** Ends our direction; all that was sent is sent. */
   finish(): number;
+  /** Who closes the descriptor need not do so before: the peer learns the same. */
+  readonly endsByClosing: boolean;
   /** How a stream ends that got this negative errno. */
   broken(result: number): StreamOver;
   /** It was broken off by us with an alert, which is no end and which the peer is to hear. */
@@ -79,6 +81,8 @@ export class PlainChannel implements Channel {
   finish(): number {
     return this.#calls.shutdownWrite(this.#fd);
   }
+
+  readonly endsByClosing = true;
 
   broken(result: number): StreamOver {
     return brokenBy(errnoName(-result));

@@ -33,6 +33,8 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   readonly #sender: Sender;
   #roomPlanned = false;
   #isDead = false;
+  /** The peer's end is not waited for. */
+  #leaves = false;
   #over: StreamOver | 'cut' | null = null;
   #handshake: Handshake | null = null;
   #listeners: (() => void)[] = [];
@@ -97,7 +99,14 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
   }
 
   end(): void {
-    if (this.#over === null) this.#sender.end();
+    if (this.#over === null) this.#sender.end(false);
+  }
+
+  leave(): void {
+    if (this.#over !== null) return;
+    this.#leaves = true;
+    if (this.#sender.endSent) this.hasEnded();
+    else this.#sender.end(true);
   }
 
   reset(): void {
@@ -202,7 +211,8 @@ export class Connection implements ByteStream, Watcher, ReceiverOwner, SenderOwn
 
   /** For its sender: our direction has ended. */
   hasEnded(): void {
-    if (this.#receiver.endTold) this.#receiver.plan();
+    if (this.#leaves && this.#over === null) this.#become(FINISHED);
+    if (this.#leaves || this.#receiver.endTold) this.#receiver.plan();
   }
 
   /** `result`: a negative errno; 0: nothing failed. */

@@ -31,6 +31,7 @@ function heardChannel(room: number) {
       return 0;
     },
     finish: () => 0,
+    endsByClosing: true,
     broken: () => assert.fail('nothing breaks'),
     hasLastWord: false,
     free() {},

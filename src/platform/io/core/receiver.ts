@@ -157,8 +157,8 @@ export class Receiver implements Task {
   #received(result: number): void {
     if (result === 0) {
       this.#ended = true;
+      this.settle(); // first: where our own direction has ended, too, there is nothing left to wait for
       this.#owner.listen();
-      this.settle();
     } else if (result < 0 && result !== -ERRNO.again) this.#owner.fail(result);
     else {
       if (this.channel.hasMore()) this.plan();
@@ -167,16 +167,22 @@ export class Receiver implements Task {
   }
 
   #offer(buffer: Buffer, start: number, end: number): void {
-    const reader = this.#reader;
-    if (reader === null) return;
-    let taken = end - start;
-    try {
-      taken = reader.bytes(buffer, start, end);
-    } catch (error) {
-      this.#owner.mistaken(error);
+    let at = start;
+    let reader = this.#reader;
+    while (reader !== null) {
+      let taken = end - at;
+      try {
+        taken = reader.bytes(buffer, at, end);
+      } catch (error) {
+        this.#owner.mistaken(error);
+      }
+      at += taken;
+      if (at >= end || this.#owner.ending !== null) return;
+      if (this.#reader === reader || this.#paused) break;
+      reader = this.#reader; // handed over meanwhile: what the former one did not take is lent to this one as well
     }
-    if (start + taken >= end || this.#owner.ending !== null) return;
-    this.#rest = withHeadroom(buffer, start + taken, end);
+    if (reader === null) return;
+    this.#rest = withHeadroom(buffer, at, end);
     if (this.#reader === reader) this.pause();
   }
 

@@ -28,6 +28,7 @@ export class Sender implements Task {
   #planned = false;
   #blocked = false;
   #ended = false;
+  #leaves = false;
 
   constructor({ loop, chunks }: { loop: Loop; chunks: ChunkPool }, channel: Channel, owner: SenderOwner) {
     this.#loop = loop;
@@ -68,8 +69,10 @@ export class Sender implements Task {
     return false;
   }
 
-  end(): void {
+  /** `leaves`: the descriptor is closed right after it. */
+  end(leaves: boolean): void {
     if (this.#ended) return;
+    this.#leaves = leaves;
     this.#ended = true;
     this.#plan();
   }
@@ -103,7 +106,7 @@ export class Sender implements Task {
   }
 
   #sendEnd(): void {
-    const failed = this.channel.finish();
+    const failed = this.#leaves && this.channel.endsByClosing ? 0 : this.channel.finish();
     if (failed === -ERRNO.again) return; // once it can be written
     if (failed < 0) this.#owner.fail(failed);
     else {

@@ -168,6 +168,8 @@ export class TlsChannel {
   }
 
   /** close_notify, then FIN: the peer can tell this from a connection that was cut. -ERRNO.again: to be called again. */
+  readonly endsByClosing = false;
+
   finish(): number {
     if (!this.#closeSent && this.#ssl.shutDown() < 0) return this.#failed();
     this.#closeSent = true;

@@ -15,7 +15,7 @@ import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
 import { BodyWriter } from './body-writer.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { writeRequestHead } from './head-writer.ts';
-import { Http1Headers } from './http1-headers.ts';
+import { KnownHeads } from './known-heads.ts';
 import { lossOf, Reading, type ReadingOwner } from './reading.ts';
 import { parseResponseHead, type ResponseHeadResult } from './response-head.ts';
 
@@ -32,8 +32,8 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
 
   readonly #stream: ByteStream;
   readonly #owner: ClientOwner;
-  readonly #head = new HeadBuffer(false);
-  readonly #headers = new Http1Headers();
+  readonly #head = new HeadBuffer();
+  readonly #heads = new KnownHeads<ResponseHeadResult, string>(parseResponseHead);
   readonly #decoder = new BodyDecoder();
   readonly #writer: BodyWriter;
   #phase: Phase = 'idle';
@@ -167,7 +167,7 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     switch (result) {
       case 'complete': {
         const { next } = head;
-        this.#beginResponse(head.bytes, head.start, head.end, next === to);
+        this.#beginResponse(next === to);
         return next;
       }
       case 'incomplete':
@@ -183,8 +183,8 @@ export class Http1ClientConnection implements ClientConnection, ClientStream, Bo
     }
   }
 
-  #beginResponse(bytes: Buffer, start: number, end: number, nothingFollows: boolean): void {
-    const result = parseResponseHead(bytes, start, end, this.#headers, this.#method);
+  #beginResponse(nothingFollows: boolean): void {
+    const result = this.#heads.read(this.#head, this.#method);
     if (result.kind === 'invalid') {
       this.#fail('protocol-error', result.details);
       return;

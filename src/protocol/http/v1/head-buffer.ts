@@ -14,7 +14,7 @@ export type HeadResult =
 const HEAD_END_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
 
-/** Finds the heads of one connection's messages, one after the other, in bytes that come in any pieces. */
+/** Finds the heads of one connection's messages, one after the other, in bytes that come in any pieces. Each stays until the next one. */
 export class HeadBuffer {
   /** Where the head is that was found last. */
   bytes: Buffer = NOTHING;
@@ -22,18 +22,12 @@ export class HeadBuffer {
   end = 0;
   /** In what was pushed last. */
   next = 0;
-  /** It is byte for byte, and in the same place, what was found before it. Only where heads are kept. */
+  /** It is byte for byte, and in the same place, what was found before it. */
   isSame = false;
-  readonly #keeps: boolean;
   #storage: Buffer = NOTHING;
   #length = 0;
   /** Of the whole head with which the storage begins; 0: there is none. */
   #keptBytes = 0;
-
-  /** `keeps`: heads are copied to where they stay until the next one, else one in a single piece is left where it came. */
-  constructor(keeps: boolean) {
-    this.#keeps = keeps;
-  }
 
   /** Takes `chunk[from, to)`, which is lent. After `complete`, bytes from `next` on belong to what follows the head. */
   push(chunk: Buffer, from: number, to: number): HeadResult {
@@ -45,7 +39,7 @@ export class HeadBuffer {
     const result = this.#scan(chunk, start, start, to);
     if (result === 'complete') {
       this.next = this.end;
-      if (this.#keeps) this.#keep();
+      this.#keep();
     } else if (result === 'incomplete') this.#append(chunk, start, to);
     return result;
   }

@@ -10,13 +10,14 @@ export type FieldsResult = 'ok' | 'too-many' | 'invalid';
 /** Numbers per header: name start, name end, value start, value end, id. */
 const STRIDE = 5;
 const DROPPED = -1;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * The headers of one HTTP/1 message as places in its bytes. One object serves all messages of a connection in
  * turn: `parse` starts it anew, so nobody may hold on to it past the message.
  */
 export class Http1Headers extends HeaderBlock {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   /** An array of numbers: a typed one of this size has memory outside of the heap, which costs more than a short connection. */
   readonly #places: number[] = [];
   #count = 0;

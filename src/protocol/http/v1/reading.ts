@@ -73,10 +73,11 @@ export function lossOf(how: StreamOver): Pick<UpstreamProblem, 'kind' | 'details
 /**
  * Ends our direction so that the peer can still read all that was written: what it sends meanwhile has to be read and dropped
  * (unread bytes would make a reset of the end), and the stream is over when the peer ends, too. For one that does not, `cut` is
- * called. Returns how to call that off.
+ * called. Returns how to call that off. `isLast`: the peer has said that it sends no more.
  */
-export function endGently(stream: ByteStream, clock: Clock, cut: () => void): Cancel {
-  stream.end();
+export function endGently(stream: ByteStream, clock: Clock, isLast: boolean, cut: () => void): Cancel {
+  if (isLast && stream.leave !== undefined) stream.leave();
+  else stream.end();
   stream.resume();
   let cancel: Cancel = () => {};
   const check = (): void => {

@@ -30,7 +30,7 @@ type Rig = {
 };
 
 /** A connection whose requests are recorded and answered by the test (or at once by `answer`). */
-function rig(answer: ((seen: Seen) => void) | null = null): Rig {
+function rig(answer: ((seen: Seen) => void) | null = null, leave?: () => void): Rig {
   const [client, server] = duplexPair();
   const clock = new SteppedClock();
   const seen: Seen[] = [];
@@ -55,8 +55,9 @@ function rig(answer: ((seen: Seen) => void) | null = null): Rig {
       onRequestTurnEnd: () => {},
     };
   };
+  const stream = asStream(server);
   const connection = new Http1ServerConnection(
-    asStream(server),
+    leave === undefined ? stream : Object.assign(stream, { leave }),
     {
       pathNormalization: 'BASE',
       onRequest,
@@ -180,6 +181,28 @@ test('http1 server: HEAD, 204 and 304 carry no body', async () => {
     sent(),
     'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nHTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\n',
   );
+});
+
+test('http1 server: the end of a client is not waited for that has asked for the last time, unless a body may have something behind it', async () => {
+  const cases = [
+    { request: GET('/1', 'Connection: close'), left: 1 },
+    { request: 'POST /1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi', left: 0 },
+    { request: GET('/1'), left: 0 },
+  ];
+  for (const { request, left } of cases) {
+    let leaves = 0;
+    const { client, seen, connection } = rig(null, () => leaves++);
+    client.write(request);
+    await settle();
+    const [first] = seen;
+    assert.ok(first !== undefined);
+    first.stream.startBody();
+    await settle();
+    reply(first.stream, 200, 'ok');
+    connection.drain();
+    await settle();
+    assert.equal(leaves, left, request);
+  }
 });
 
 test('http1 server: connection: close is honoured and announced', async () => {

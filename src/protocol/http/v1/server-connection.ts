@@ -2,6 +2,7 @@ import type { ByteStream } from '#model/effects/byte-stream.ts';
 import type { Cancel, Clock } from '#model/effects/clock.ts';
 import { regardless } from '#model/effects/mishaps.ts';
 import { HTTP } from '#model/settings/http.ts';
+import type { PathNormalization } from '#model/waypoint/config.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type {
@@ -16,8 +17,9 @@ import type {
 } from '#protocol/http/message.ts';
 import { BodyDecoder, type BodyTaker } from './body-decoder.ts';
 import { HeadBuffer } from './head-buffer.ts';
+import { KnownHeads } from './known-heads.ts';
 import { endGently, Reading, type ReadingOwner } from './reading.ts';
-import { RequestHeads } from './request-heads.ts';
+import { parseRequestHead, type RequestHeadResult } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
 /**
@@ -34,8 +36,8 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   readonly #stream: ByteStream;
   readonly #handler: RequestHandler;
   readonly #clock: Clock;
-  readonly #head = new HeadBuffer(true);
-  readonly #heads = new RequestHeads();
+  readonly #head = new HeadBuffer();
+  readonly #heads = new KnownHeads<RequestHeadResult, PathNormalization>(parseRequestHead);
   readonly #decoder = new BodyDecoder();
   readonly #writer: ResponseWriter;
   #phase: Phase = 'head';
@@ -47,6 +49,8 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #events: ServerEvents | null = null;
   #request: RequestHead | null = null;
   #keepAlive = true;
+  /** The client has said that it is its last one. */
+  #isLast = false;
   #bodyStarted = false;
   #bodyBlocked = false;
   #discarding = false;
@@ -223,6 +227,7 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
     this.#request = head;
     this.#idleRounds = 0;
     this.#keepAlive = result.keepAlive;
+    this.#isLast = !result.keepAlive && !head.hasBody; // some clients end a body with an empty line too many
     this.#requestDone = !head.hasBody;
     if (head.hasBody) this.#decoder.begin(framing);
     this.#bodyStarted = false;
@@ -290,6 +295,6 @@ export class Http1ServerConnection implements ServerConnection, ServerStream, Bo
   #linger(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
-    this.#cancelLinger = endGently(this.#stream, this.#clock, () => this.destroy());
+    this.#cancelLinger = endGently(this.#stream, this.#clock, this.#isLast, () => this.destroy());
   }
 }
