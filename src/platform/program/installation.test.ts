@@ -16,11 +16,16 @@ test('what runs from sources starts sources, and a bundle starts the bundle', ()
 });
 
 test('a part gets the settings of the runtime of who starts it, and nothing of a test runner or debugger', () => {
-  assert.deepEqual(partFlags(['--test', '--max-semi-space-size=4', '--inspect', '--heap-growing-percent=30']), [
-    '--max-semi-space-size=4',
-    '--heap-growing-percent=30',
-    '--',
-  ]);
+  assert.deepEqual(
+    partFlags([
+      '--test',
+      '--max-semi-space-size=4',
+      '--inspect',
+      '--heap-growing-percent=30',
+      '--no-allocation-site-pretenuring',
+    ]),
+    ['--max-semi-space-size=4', '--heap-growing-percent=30', '--no-allocation-site-pretenuring', '--'],
+  );
 });
 
 test('whatever starts Weft starts Node.js alike', () => {
