@@ -1,6 +1,9 @@
 /** tchar of RFC 9110: what a method or header name may hold. 1: yes. */
 export const TOKEN = tableOf("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
+/** What a header name may hold as we write it: a token in lower case. */
+export const FIELD_NAME = TOKEN.map((allowed, code) => (code >= 0x41 && code <= 0x5a ? 0 : allowed));
+
 /** What a header value may hold: tab, visible ASCII, space, and bytes from 0x80 on. */
 export const FIELD_VALUE = rangesOf([0x09, 0x09], [0x20, 0x7e], [0x80, 0xff]);
 

@@ -1,4 +1,4 @@
-import { FIELD_VALUE, TOKEN } from './characters.ts';
+import { FIELD_NAME, FIELD_VALUE } from './characters.ts';
 import { type HeaderBlock, StringHeaders } from './header-block.ts';
 import { headerIdOf } from './header-names.ts';
 
@@ -45,10 +45,7 @@ const STATUS_MAX = 599;
  */
 export function isWritableField(name: string, value: string): boolean {
   if (name === '') return false;
-  for (let at = 0; at < name.length; at++) {
-    const code = name.charCodeAt(at);
-    if (TOKEN[code] !== 1 || (code >= 0x41 && code <= 0x5a)) return false;
-  }
+  for (let at = 0; at < name.length; at++) if (FIELD_NAME[name.charCodeAt(at)] !== 1) return false;
   for (let at = 0; at < value.length; at++) if (FIELD_VALUE[value.charCodeAt(at)] !== 1) return false;
   return true;
 }

@@ -1,6 +1,5 @@
 import { HTTP } from '#model/settings/http.ts';
-import { COLON, CR, LF, LOWER, SPACE } from '#protocol/http/characters.ts';
-import { isWritableField } from '#protocol/http/forwardable.ts';
+import { COLON, CR, FIELD_NAME, FIELD_VALUE, LF, LOWER, SPACE } from '#protocol/http/characters.ts';
 import type { HeaderBlock } from '#protocol/http/header-block.ts';
 import { HEADER } from '#protocol/http/header-names.ts';
 import type { RequestHead, ResponseHead } from '#protocol/http/message.ts';
@@ -14,6 +13,8 @@ const INITIAL_BYTES = HTTP.writeBufferBytes;
 /** Longer texts are cheaper to write natively than byte by byte. */
 const SHORT_TEXT = 48;
 const SHORT_SPAN = 64;
+/** Fixed by RFC 9112 5: of a header's line, what is neither name nor value. */
+const LINE_BYTES = 4;
 
 /** What takes a head: a byte stream, which has it when `write` returns. */
 export type HeadTaker = { write(buffer: Buffer, start: number, end: number): unknown };
@@ -56,20 +57,40 @@ class MessageWriter {
     this.#length = to;
   }
 
-  /** As bytes, in lower case. */
-  name(from: Uint8Array, start: number, end: number): void {
-    this.#reserve(end - start);
+  /** A header that was received, with its name in lower case. */
+  received(from: Uint8Array, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
+    this.#reserve(nameEnd - nameStart + valueEnd - valueStart + LINE_BYTES);
     const bytes = this.#bytes;
     let to = this.#length;
-    for (let at = start; at < end; at++) bytes[to++] = LOWER[from[at] ?? 0] ?? 0;
+    for (let at = nameStart; at < nameEnd; at++) bytes[to++] = LOWER[from[at] ?? 0] ?? 0;
+    bytes[to++] = COLON;
+    bytes[to++] = SPACE;
     this.#length = to;
+    this.bytes(from, valueStart, valueEnd);
+    this.endLine();
   }
 
-  /** `: ` between name and value. */
-  colon(): void {
-    this.#reserve(2);
-    this.#bytes[this.#length++] = COLON;
-    this.#bytes[this.#length++] = SPACE;
+  /** A header that was added; nothing where `isWritableField` says no: a line break, or half of a wider character, would be a line of its own. */
+  added(name: string, value: string): void {
+    this.#reserve(name.length + value.length + LINE_BYTES);
+    const bytes = this.#bytes;
+    let to = this.#length;
+    for (let at = 0; at < name.length; at++) {
+      const code = name.charCodeAt(at);
+      if (FIELD_NAME[code] !== 1) return;
+      bytes[to++] = code;
+    }
+    if (name === '') return;
+    bytes[to++] = COLON;
+    bytes[to++] = SPACE;
+    for (let at = 0; at < value.length; at++) {
+      const code = value.charCodeAt(at);
+      if (FIELD_VALUE[code] !== 1) return;
+      bytes[to++] = code;
+    }
+    bytes[to++] = CR;
+    bytes[to++] = LF;
+    this.#length = to; // what was left half-way is written over
   }
 
   endLine(): void {
@@ -158,7 +179,7 @@ function writeHeaders(headers: HeaderBlock): void {
   if (headers instanceof Http1Headers) copyHeaders(headers);
   else writeStringHeaders(headers);
   const added = headers.addedCount();
-  for (let at = 0; at < added; at++) writeHeader(headers.addedNameAt(at), headers.addedValueAt(at));
+  for (let at = 0; at < added; at++) writer.added(headers.addedNameAt(at), headers.addedValueAt(at));
 }
 
 function copyHeaders(headers: Http1Headers): void {
@@ -166,10 +187,8 @@ function copyHeaders(headers: Http1Headers): void {
   const count = headers.receivedCount();
   for (let index = 0; index < count; index++) {
     if (headers.isDropped(index)) continue;
-    writer.name(bytes, headers.nameStart(index), headers.nameEnd(index));
-    writer.colon();
-    writer.bytes(bytes, headers.valueStart(index), headers.valueEnd(index));
-    writer.endLine();
+    const [nameStart, nameEnd] = [headers.nameStart(index), headers.nameEnd(index)];
+    writer.received(bytes, nameStart, nameEnd, headers.valueStart(index), headers.valueEnd(index));
   }
 }
 
@@ -180,17 +199,9 @@ function writeStringHeaders(headers: HeaderBlock): void {
     if (headers.isDropped(index)) continue;
     if (headers.idAt(index) === HEADER.cookie)
       cookie = cookie === '' ? headers.valueAt(index) : `${cookie}; ${headers.valueAt(index)}`;
-    else writeHeader(headers.nameAt(index), headers.valueAt(index));
+    else writer.added(headers.nameAt(index), headers.valueAt(index));
   }
-  if (cookie !== '') writeHeader('cookie', cookie);
-}
-
-function writeHeader(name: string, value: string): void {
-  if (!isWritableField(name, value)) return; // a line break, or half of a wider character, would be a line of its own
-  writer.text(name);
-  writer.colon();
-  writer.text(value);
-  writer.endLine();
+  if (cookie !== '') writer.added('cookie', cookie);
 }
 
 function statusLineOf(status: number): Buffer {
