@@ -48,7 +48,7 @@ export const HOST_SETTINGS = {
     verifierWholeLogBytesMax: setting(
       16 * MIB,
       'bytes',
-      'The same when WEFT_BPF_LOG asks for all of it; the longest program needs 7 MiB.',
+      'The same when WEFT_BPF_LOG asks for all of it; the longest program needs about half of that.',
     ),
   },
 } as const satisfies SettingGroup;

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { HOST } from '#model/settings/host.ts';
 import { withoutBpf } from './kernel-calls.testing.ts';
 import { explainVerifierLog, type LogWish, loadObject, logWish } from './object.ts';
 
@@ -109,7 +110,7 @@ describe('the verifier', { skip }, () => {
           longest = Math.max(longest, text.length);
         },
       }).close();
-    assert.ok(longest > 50_000 && longest < 2 ** 23, `the longest log has ${longest} bytes`);
+    assert.ok(longest > 50_000 && longest < (3 / 4) * HOST.verifierWholeLogBytesMax, `the longest log has ${longest} bytes`);
   });
 
   test('data is written when the object has so much of it, and refused otherwise', () => {
