@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { controlStatus } from '#testbed/lab/parts.ts';
 import { waitUntil } from '#testbed/processes/wait.ts';
 import { LOAD_PORT, meshWay, NAMESPACE, type Rig, rigUp } from '../rig/rig.ts';
 import { editOfStorm, writeMesh } from './mesh.ts';
@@ -45,7 +46,11 @@ async function measureIn(rig: Rig): Promise<ScaleRow[]> {
   for (let index = 0; index < STORM_FILES; index++) editOfStorm(mesh, index, 1);
   const seen = await knocking(rig);
   const turn = (isOpen: boolean) => turned(mesh, seen, isOpen);
-  // Until all of the mesh has arrived.
+  // Policies pass what else there is of a mesh that arrives: without all of it they would be told of too much.
+  await waitUntil('all of the mesh', PATIENCE_MS, async () => {
+    const { addresses, policies } = (await controlStatus(rig.plan)).resources;
+    return addresses >= SIZE.workloads + SIZE.services + STORM_FILES && policies > SIZE.policies + NAMESPACE_WIDE;
+  });
   await turn(false);
   await turn(true);
   const alone: number[] = [];
