@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import net from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Certified, type IssueOptions, OpensslAuthority, rootOf } from '#platform/io/tls/authority.testing.ts';
+import { deadPort } from './clients.testing.ts';
 
 /** An authority of a test, and the certificates of servers that it makes. */
 export class ServerAuthority {
@@ -28,7 +27,7 @@ export class ServerAuthority {
 
 /** openssl s_server, which answers every request with a page about its connection; ended after the test. */
 export async function opensslServer(t: TestContext, { certificateFile, keyFile }: Certified, ...args: string[]): Promise<number> {
-  const port = await freePort();
+  const port = await deadPort();
   const all = ['s_server', '-accept', `127.0.0.1:${port}`, '-cert', certificateFile, '-key', keyFile, '-www', ...args];
   const child = spawn('openssl', all, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
@@ -44,14 +43,4 @@ async function said(child: ChildProcess, word: string): Promise<void> {
   }
   // What it says later is nobody's, and must not stop it.
   child.stdout?.resume();
-}
-
-/** A port of loopback that nobody has now. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
